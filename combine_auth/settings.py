@@ -213,7 +213,7 @@ class AuthSettings(AddonSettings):
         )
 
     @classmethod
-    def worked_out(cls, given: Given) -> Mapping[str, Any]:
+    def derived_values(cls, given: Given) -> Mapping[str, Any]:
         """Resolve paths from the ini file, and the default of `sign_up` from the environment."""
         found = {
             field: given.place.here / value

@@ -68,7 +68,7 @@ from combine_core.runs.jobs import QUEUES
 from combine_core.runs.model import SERVICE_FAULTS
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
-from combine_core.sources.jobs import QUEUE as READ_QUEUE
+from combine_core.sources.service import READ_QUEUE
 from combine_health import HealthResult, read_check
 
 if TYPE_CHECKING:

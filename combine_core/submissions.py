@@ -57,9 +57,9 @@ def add_source_once(
     :raises InvalidText: as :func:`combine_core.sources.add_source`
     """
     _take_turns(session, user_id)
-    known = _named(session, project_id, name) if revise else None
-    if known is not None:
-        add_text_revision(session, known, text, user_id)
+    source = _find_named(session, project_id, name) if revise else None
+    if source is not None:
+        add_text_revision(session, source, text, user_id)
         return
     same_text = Source.sha256 == measure_text(text)[1]
     if not _is_repeated_source(session, project_id, name, same_text, user_id):
@@ -81,16 +81,16 @@ def add_file_once(
     """
     _take_turns(session, user_id)
     name = clean_name(upload.name)
-    known = _named(session, project_id, name) if revise else None
-    if known is not None:
-        add_file_revision(session, known, upload, user_id)
+    source = _find_named(session, project_id, name) if revise else None
+    if source is not None:
+        add_file_revision(session, source, upload, user_id)
         return
     same_file = Source.file_sha256 == upload.sha256
     if not _is_repeated_source(session, project_id, name, same_file, user_id):
         add_file(session, project_id, name, upload, user_id)
 
 
-def _named(session: Session, project_id: uuid.UUID, name: str) -> Source | None:
+def _find_named(session: Session, project_id: uuid.UUID, name: str) -> Source | None:
     """Lock and return the source of this name, or return ``None`` if there is none.
 
     :raises InvalidText: several sources have this name

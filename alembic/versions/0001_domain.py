@@ -1,4 +1,4 @@
-"""Projects, sources, lines, runs and documents.
+"""Create projects, sources, lines, runs and documents.
 
 Revision ID: 0001
 """

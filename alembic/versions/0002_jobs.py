@@ -1,4 +1,4 @@
-"""The tables of the job queue, as Procrastinate 3.10 defines them.
+"""Create the tables of the job queue, as Procrastinate 3.10 defines them.
 
 Revision ID: 0002
 """
@@ -15,7 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # The driver's own cursor: SQLAlchemy would take the % and : in the functions for parameters.
+    # The driver's own cursor, because SQLAlchemy would parse the % and : in the functions as parameters.
     cursor = op.get_bind().connection.cursor()
     cursor.execute(SchemaManager.get_schema())
     cursor.close()

@@ -1,4 +1,4 @@
-"""Sessions of signed-in browsers, and personal access tokens.
+"""Create sessions of signed-in browsers, and personal access tokens.
 
 Revision ID: 0003
 """

@@ -1,4 +1,4 @@
-"""How each revision is undone, for a release that does not have its file.
+"""Store how to undo each revision, for a release without its file.
 
 Revision ID: 0004
 """

@@ -1,4 +1,4 @@
-"""Identities of providers, sign-ins under way, invitations, and the audit.
+"""Create identities of providers, pending sign-ins, invitations, and the audit.
 
 Revision ID: 0005
 """
@@ -13,7 +13,7 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-# An audit that can be rewritten proves nothing. A year is what combine_auth.audit.KEPT_FOR says.
+# An audit that can be rewritten proves nothing. The year is that of combine_auth.audit.KEPT_FOR.
 _GUARD = """
 CREATE FUNCTION audit_events_guard() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

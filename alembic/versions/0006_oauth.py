@@ -1,4 +1,4 @@
-"""OAuth clients, what people granted them, codes, tokens, devices; scopes of personal access tokens.
+"""Create OAuth clients, grants, codes, tokens and devices; add scopes to personal access tokens.
 
 Revision ID: 0006
 """

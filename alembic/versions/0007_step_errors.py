@@ -1,4 +1,4 @@
-"""Count the attempts of a step that ended unexpectedly, and find steps that failed lately.
+"""Count the attempts of a step that ended unexpectedly, and index failed steps.
 
 Revision ID: 0007
 """
@@ -15,7 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # With defaults at the server: the release before this one inserts steps without them.
+    # With server defaults, because the previous release inserts steps without these columns.
     for name in ("errors", "unreported"):
         op.add_column("steps", sa.Column(name, sa.Integer(), server_default="0", nullable=False))
     op.create_index(

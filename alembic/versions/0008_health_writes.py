@@ -1,4 +1,4 @@
-"""Give the health check a table to write to.
+"""Create a table for the write of the health check.
 
 Revision ID: 0008
 """
@@ -16,7 +16,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table("health_writes", sa.Column("filling", sa.Text(), nullable=False))
-    # Not compressed: the row is there to need space.
+    # Not compressed, because the row has to need space.
     op.execute("ALTER TABLE health_writes ALTER COLUMN filling SET STORAGE EXTERNAL")
 
 

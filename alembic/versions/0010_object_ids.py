@@ -1,4 +1,4 @@
-"""Keep Microsoft's tenant and object id beside issuer and subject.
+"""Store Microsoft's tenant and object id in addition to issuer and subject.
 
 Revision ID: 0010
 """

@@ -1,4 +1,4 @@
-"""Keep the latest requests that contradicted PUBLIC_URL.
+"""Store the latest requests whose address contradicted PUBLIC_URL.
 
 Revision ID: 0011
 """

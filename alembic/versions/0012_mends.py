@@ -1,4 +1,4 @@
-"""Record what was put right in the answer of a call.
+"""Record the corrections to the answer of a call.
 
 Revision ID: 0012
 """

@@ -1,4 +1,4 @@
-"""Keep what consent pages have shown.
+"""Store the parameters of shown consent pages.
 
 Revision ID: 0013
 """

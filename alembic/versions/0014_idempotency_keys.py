@@ -1,4 +1,4 @@
-"""Store the answers to requests with an Idempotency-Key.
+"""Store the responses to requests with an Idempotency-Key.
 
 Revision ID: 0014
 """

@@ -1,4 +1,4 @@
-"""Remember which administrators a setting has made.
+"""Record which administrators were appointed by a setting.
 
 Revision ID: 0015
 """
@@ -19,7 +19,7 @@ def upgrade() -> None:
         "users",
         sa.Column("admin_by_setting", sa.Boolean(), server_default=sa.false(), nullable=False),
     )
-    # The audit knows who became one so, unless an operator has granted it later.
+    # The audit shows who was appointed by a setting, unless an operator has granted the rights later.
     op.execute(
         """
         UPDATE users SET admin_by_setting = true

@@ -1,4 +1,4 @@
-"""Index what lists are filtered and sorted by.
+"""Index the columns by which lists are filtered and sorted.
 
 Revision ID: 0016
 """

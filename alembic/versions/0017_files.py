@@ -1,4 +1,4 @@
-"""Keep what a reader found in a file, and the file.
+"""Store the blocks that a reader found in a file, and the file.
 
 Revision ID: 0017
 """

@@ -1,4 +1,4 @@
-"""Steps that read one source each, and the facts that a later run takes over.
+"""Add steps that read a single source, and the facts that a later run reuses.
 
 Revision ID: 0018
 """
@@ -16,7 +16,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("steps", sa.Column("adopted", sa.Boolean(), nullable=True))
-    # With a default at the server: the release before this one inserts steps without it.
+    # With a server default, because the previous release inserts steps without this column.
     op.add_column(
         "steps", sa.Column("line_format", sa.Integer(), server_default="1", nullable=False)
     )

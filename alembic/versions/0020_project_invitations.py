@@ -1,4 +1,4 @@
-"""Store links that invite people into projects, and, encrypted, secrets that a page shows once.
+"""Store invitation links of projects, and, encrypted, secrets that a page shows once.
 
 Revision ID: 0020
 """

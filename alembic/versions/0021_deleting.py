@@ -1,4 +1,4 @@
-"""Archive projects and documents, let users and texts of the journal go, and blank names in the audit.
+"""Archive projects and documents, allow the deletion of users and texts, and blank names in the audit.
 
 Revision ID: 0021
 """
@@ -13,7 +13,7 @@ down_revision = "0020"
 branch_labels = None
 depends_on = None
 
-# An audit that can be rewritten proves nothing. A year is what combine_auth.audit.KEPT_FOR says.
+# An audit that can be rewritten proves nothing. The year is that of combine_auth.audit.KEPT_FOR.
 _GUARD_BEFORE = """
 CREATE OR REPLACE FUNCTION audit_events_guard() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -24,7 +24,7 @@ BEGIN
 END
 $$
 """
-# The function below says that it is at work. Even then, what happened, when and to what stays.
+# The function below sets combine.blanking. Even then, action, outcome, time and target cannot change.
 _GUARD = """
 CREATE OR REPLACE FUNCTION audit_events_guard() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -71,8 +71,8 @@ BEGIN
 END
 $$
 """
-# Both lists are in lower case. An address is blanked wherever it stands, a name only in events that
-# the person caused or that are about them: others may have the same name.
+# Both lists are in lower case. An address is blanked everywhere. A name is blanked only in events that
+# the person caused or that concern them, because others may have the same name.
 _BLANK = """
 CREATE FUNCTION blank_audit_events(person uuid, addresses text[], names text[])
 RETURNS integer LANGUAGE plpgsql AS $$
@@ -97,8 +97,8 @@ END
 $$
 """
 _MADE_BY = (("sources", "created_by"), ("runs", "requested_by"))
-# Rows that name no user any more get one who is nobody, so that the older schema can have them.
-_NOBODY = """
+# The older schema requires a user, so rows whose user was deleted get a placeholder user.
+_PLACEHOLDER_USER = """
 WITH nobody AS (
     INSERT INTO users (id, email, name, is_admin, disabled_at)
     SELECT gen_random_uuid(), 'deleted@deleted.invalid', 'Deleted', false, now()
@@ -113,7 +113,7 @@ UPDATE users SET name = 'Deleted' WHERE id IN (SELECT id FROM nobody)
 def upgrade() -> None:
     for table in ("projects", "documents"):
         op.add_column(table, sa.Column("archived_at", sa.DateTime(timezone=True), nullable=True))
-    # With a default at the server: the release before this one inserts documents without it.
+    # With a server default, because the previous release inserts documents without this column.
     op.add_column(
         "documents", sa.Column("last_number", sa.Integer(), server_default="0", nullable=False)
     )
@@ -141,7 +141,7 @@ def downgrade() -> None:
     op.drop_index("ix_calls_with_texts", table_name="calls")
     op.execute("UPDATE calls SET request = '{\"sources\": []}' WHERE request IS NULL")
     op.alter_column("calls", "request", existing_type=sa.JSON(), nullable=False)
-    op.execute(_NOBODY)
+    op.execute(_PLACEHOLDER_USER)
     for table, column in _MADE_BY:
         op.execute(
             f"UPDATE {table} SET {column} = (SELECT id FROM users"  # noqa: S608 - constants

@@ -1,4 +1,4 @@
-"""Keep the revisions of sources, and pin them in runs and documents.
+"""Store the revisions of sources, and pin them in runs and documents.
 
 Revision ID: 0022
 """
@@ -15,7 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # With defaults at the server: the release before this one inserts sources without them.
+    # With server defaults, because the previous release inserts sources without these columns.
     op.add_column(
         "sources", sa.Column("revision", sa.Integer(), server_default="1", nullable=False)
     )

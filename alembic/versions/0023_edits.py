@@ -1,4 +1,4 @@
-"""Say where a version of a document comes from, and keep who knows that it is out of date.
+"""Store the origin of a version of a document, and acknowledgements that a document is stale.
 
 Revision ID: 0023
 """
@@ -13,22 +13,22 @@ down_revision = "0022"
 branch_labels = None
 depends_on = None
 
-# The older schema wants a run for every version: that of the version it goes back to.
-_RUN_OF_AN_EARLIER_ONE = """
+# The older schema requires a run for every version, so edited versions get the run of an earlier one.
+_SET_EARLIER_RUN = """
 UPDATE document_versions AS edited SET run_id = (
     SELECT earlier.run_id FROM document_versions AS earlier
     WHERE earlier.document_id = edited.document_id AND earlier.run_id IS NOT NULL
     ORDER BY earlier.number > edited.number, abs(earlier.number - edited.number) LIMIT 1)
 WHERE run_id IS NULL
 """
-_WITHOUT_RUN = """
+_DELETE_WITHOUT_RUN = """
 DELETE FROM documents
 WHERE id IN (SELECT document_id FROM document_versions WHERE run_id IS NULL)
 """
 
 
 def upgrade() -> None:
-    # With a default at the server: the release before this one inserts versions without it.
+    # With a server default, because the previous release inserts versions without this column.
     op.add_column(
         "document_versions",
         sa.Column("origin", sa.Text(), server_default="line", nullable=False),
@@ -91,8 +91,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("stale_acknowledgements")
-    op.execute(_RUN_OF_AN_EARLIER_ONE)
-    op.execute(_WITHOUT_RUN)
+    op.execute(_SET_EARLIER_RUN)
+    op.execute(_DELETE_WITHOUT_RUN)
     op.alter_column("document_versions", "run_id", existing_type=sa.Uuid(), nullable=False)
     for column in ("note", "parent_number", "author_id", "origin"):
         op.drop_column("document_versions", column)

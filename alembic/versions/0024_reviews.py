@@ -1,4 +1,4 @@
-"""Store reviews of document versions, the people that they name, and decisions.
+"""Store reviews of document versions with their people and decisions.
 
 Revision ID: 0024
 """

@@ -1,4 +1,4 @@
-"""Store what can be found in sources and documents.
+"""Create the search index of sources and documents.
 
 Revision ID: 0025
 """
@@ -15,7 +15,7 @@ branch_labels = None
 depends_on = None
 
 _ENTRIES = "search_entries"
-# The tables of texts, the column that says what can be found, and the column that says what is newest.
+# The tables with texts, with their columns for the indexed and the newest revision or version.
 _TEXTS = (("sources", "indexed_revision", "revision"), ("documents", "indexed_version", "head"))
 
 

@@ -1,4 +1,4 @@
-"""Store comments on statements, and whom they mention.
+"""Store comments on statements, and the people that they mention.
 
 Revision ID: 0026
 """

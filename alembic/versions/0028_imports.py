@@ -1,4 +1,4 @@
-"""Store the people and the reviews that imported projects bring.
+"""Store the people and the reviews of imported projects.
 
 Revision ID: 0028
 """

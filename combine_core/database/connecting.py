@@ -55,7 +55,7 @@ def conninfo(url: URL) -> str:
 
     :raises psycopg2.ProgrammingError: libpq does not know a parameter
     """
-    named: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "host": url.host,
         "port": url.port,
         "user": url.username,
@@ -63,8 +63,8 @@ def conninfo(url: URL) -> str:
         "dbname": url.database,
         **url.query,
     }
-    given = {name: value for name, value in named.items() if value not in (None, "")}
-    return str(make_dsn(**given))
+    present = {name: value for name, value in parameters.items() if value not in (None, "")}
+    return str(make_dsn(**present))
 
 
 def connection_arguments(url: URL, application_name: str, **overrides: Any) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def _forget_imported(session: Session, email: str) -> int:
 
 
 def _erased(session: Session, kind: str, object_id: uuid.UUID, plan: Plan, **more: int) -> Plan:
-    """Notify the add-ons of an erasure, and return what was erased."""
+    """Notify the add-ons of an erasure, and return its complete plan."""
     takes = {**plan.takes, **{name: number for name, number in more.items() if number}}
     tell_of_command(session, Deed("erase", f"{kind}:{object_id}", takes))
     return Plan(takes, plan.documents, notes=plan.notes)

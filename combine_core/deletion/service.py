@@ -61,7 +61,7 @@ def plan_project(session: Session, project_id: uuid.UUID) -> Plan:
 def delete_project(session: Session, project_id: uuid.UUID) -> Plan:
     """Delete a project with everything in it.
 
-    :returns: what was deleted with it
+    :returns: the plan that was executed
     :raises NotThere: there is no such project
     :raises Impossible: a run has not ended
     """
@@ -94,7 +94,7 @@ def delete_source(
     """Delete a source, its file, and the texts of its runs. The figures of the runs are kept.
 
     :param force: whether to delete the source even if documents were made from it
-    :returns: what was deleted with it
+    :returns: the plan that was executed
     :raises NotThere: the project has no such source
     :raises Impossible: a run of the source has not ended
     :raises SourceInUse: documents were made from it
@@ -140,7 +140,7 @@ def plan_document(session: Session, document_id: uuid.UUID) -> Plan:
 def delete_document(session: Session, document_id: uuid.UUID) -> Plan:
     """Delete a document with its versions. The runs that wrote them are kept.
 
-    :returns: what was deleted with it
+    :returns: the plan that was executed
     :raises NotThere: there is no such document
     """
     if lock_document(session, document_id) is None:
@@ -174,7 +174,7 @@ def delete_run(session: Session, run_id: uuid.UUID) -> Plan:
 
     A document keeps its other versions, the newest of which becomes its head.
 
-    :returns: what was deleted with it
+    :returns: the plan that was executed
     :raises NotThere: there is no such run
     :raises Impossible: the run has not ended
     """

@@ -29,21 +29,15 @@ from combine_core.documents.render import plain
 from combine_core.evidence import Verdict, reason_in_words, repair_in_words
 from combine_core.exports.outline import Entry, Note, Outline, Section
 from combine_core.exports.process import export
-from combine_core.portability.provenance import past_in_words, read_provenance
+from combine_core.portability.provenance import decision_in_words, past_in_words, read_provenance
 from combine_core.projects import slugify
-from combine_core.reviews import Decision, Review, list_reviews
+from combine_core.reviews import Review, list_reviews
 from combine_core.runs import CURRENCY, CallSums, sums_of_run
 
 # The share of a writer in the memory budget of large requests. It takes 200 MB for 500 statements.
 WRITER_HOLDS = 24 * 1024 * 1024
 # Characters that XML does not allow, and that neither Word nor a PDF shows.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-
-_DECIDED = {
-    Decision.APPROVE: "approved it",
-    Decision.REJECT: "rejected it",
-    Decision.REQUEST_CHANGES: "asked for changes",
-}
 
 
 def file_name_of(version: DocumentVersion, extension: str) -> str:
@@ -148,12 +142,9 @@ def _review_in_words(review: Review) -> str:
     """Describe a review: ``approved, 1 of 1 approval. Ada approved it on 2026-11-28 12:00 UTC.``"""
     noun = "approval" if review.needed == 1 else "approvals"
     words = f"{review.state.replace('_', ' ')}, {review.approvals} of {review.needed} {noun}."
-    for decision in review.decisions:
-        name = decision.user.name if decision.user else "A deleted user"
-        verb = _DECIDED[Decision(decision.decision)]
-        words += f" {name} {verb} on {_format_time(decision.created_at)}."
-        if decision.comment:
-            words += f" “{decision.comment}”"
+    for each in review.decisions:
+        name = each.user.name if each.user else "A deleted user"
+        words += decision_in_words(name, each.decision, each.comment, each.created_at)
     return words
 
 

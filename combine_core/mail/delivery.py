@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 # The timeout of each response of the mail server.
 TIMEOUT_S = 10.0
-_FOOT = "Combine sent this to a member of the project. Nobody reads replies."
+_FOOT = "Combine sent this to a member of the project. Replies are not read."
 
 
 class Mailer:

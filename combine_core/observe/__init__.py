@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from combine_core.observe.context import HEADER, USER_KEY, request_id
 from combine_core.observe.logs import JsonFormatter, TextFormatter, configure_logging
-from combine_core.observe.redaction import LogRedactor
+from combine_core.settings.redaction import LogRedactor
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator

@@ -124,8 +124,14 @@ def past_in_words(past: PastReview) -> str:
     words = f"{past.state.replace('_', ' ')}."
     for one in past.decisions:
         name = one.name or "A person whose name is unknown"
-        moment = one.created_at.astimezone(datetime.UTC)
-        words += f" {name} {_DECIDED[Decision(one.decision)]} on {moment:%Y-%m-%d %H:%M} UTC."
-        if one.comment:
-            words += f" “{one.comment}”"
+        words += decision_in_words(name, one.decision, one.comment, one.created_at)
     return f"{words} It has no effect here."
+
+
+def decision_in_words(
+    name: str, decision: str, comment: str | None, created_at: datetime.datetime
+) -> str:
+    """Describe a decision: `` Ada approved it on 2026-11-28 12:00 UTC. “Fine.”``"""
+    moment = created_at.astimezone(datetime.UTC)
+    words = f" {name} {_DECIDED[Decision(decision)]} on {moment:%Y-%m-%d %H:%M} UTC."
+    return f"{words} “{comment}”" if comment else words

@@ -44,10 +44,8 @@ from combine_core.runs.limits import ModelLimits, limits_of
 from combine_core.runs.reading import read_revision
 from combine_core.search.indexing import index_missing
 from combine_core.settings.core import CoreSettings
-from combine_core.sources.jobs import QUEUE as READ_QUEUE
-from combine_core.sources.jobs import TASK as READ_TASK
-from combine_core.sources.jobs import enqueue_reading
 from combine_core.sources.reading import adopt_unread
+from combine_core.sources.service import READ_QUEUE, READ_TASK, enqueue_reading
 
 if TYPE_CHECKING:
     from combine_core.mail.delivery import Mailer

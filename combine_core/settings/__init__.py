@@ -1,4 +1,4 @@
-"""Settings: an add-on declares them once, they are read once at start, and all faults are named at once.
+"""Settings of add-ons, which are declared once, read once at start, and validated together.
 
 An add-on declares its settings in its ``settings.py``::
 
@@ -6,24 +6,24 @@ An add-on declares its settings in its ``settings.py``::
         addon = "combine_mail"
         host: Annotated[str, parsed(one_word)] = setting("localhost", help="The SMTP server.")
 
-It names the class in the entry-point group "combine.settings", under the name of the add-on, and asks
-for the values in its includeme::
+It registers the class in the entry-point group "combine.settings" under the name of the add-on, and gets the
+values in its includeme::
 
     config.include("combine_core.settings")
     settings = config.add_addon_settings(MailSettings)
 
-(``config.add_settings`` is Pyramid's own, for untyped settings.) The value of ``host`` is that of
+(Pyramid's ``config.add_settings`` is for untyped settings.) The value of ``host`` is that of
 ``COMBINE_MAIL_HOST`` in the environment, else in the ``.env`` beside the ini file, else of
-``combine_mail.host`` in ``[app:main]``, else the default. With ``variable="MAIL_HOST"``, that name comes
-first. An empty variable counts as not set. Parsers are in :mod:`combine_core.settings.values`.
+``combine_mail.host`` in ``[app:main]``, else the default. With ``variable="MAIL_HOST"``, that variable takes
+precedence. An empty variable counts as not set. Parsers are in :mod:`combine_core.settings.values`.
 
 The application calls :func:`load_all` before it builds its Configurator, and passes the result in
 ``Configurator(settings={**ini, SETTINGS_KEY: loaded})``. Without that, each ``add_addon_settings`` loads
 its own class. :func:`settings_of` returns the settings later.
 
-The modules, from the bottom up: ``declaration`` (what a setting is, and what can be wrong with it),
-``values`` and ``database_url`` (texts to values), ``core`` (the settings of combine_core), ``sources``
-(environment, ``.env``, ini), ``loaded``, ``addons`` (whose settings there are), ``load``.
+The modules, from the bottom up: ``declaration`` (settings and their problems), ``values`` and
+``database_url`` (parsers), ``core`` (the settings of combine_core), ``sources`` (environment, ``.env``, ini),
+``loaded`` (the result), ``addons`` (the add-ons and the names of all settings), ``load`` (the loader).
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ __all__ = [
     "settings_of",
 ]
 
-# In the Configurator's settings and in the registry: the LoadedSettings of this application.
+# The key of the LoadedSettings in the Configurator's settings and in the registry.
 SETTINGS_KEY = "combine.settings"
 _INTROSPECTED = "combine.settings.introspected"
 
@@ -95,18 +95,20 @@ S = TypeVar("S", bound=AddonSettings)
 
 
 def settings_of(registry: Registry, cls: type[S]) -> S:
-    """The settings of the add-on that declares `cls`.
+    """Return the settings of the add-on that declares `cls`.
 
-    Raises LookupError if no include has asked for them yet.
+    :raises LookupError: no include has loaded them yet
     """
     loaded: LoadedSettings | None = registry.get(SETTINGS_KEY)
     if loaded is None:
-        raise LookupError('no settings here: config.include("combine_core.settings") comes first')
+        raise LookupError(
+            'The settings are not loaded yet. Call config.include("combine_core.settings") first.'
+        )
     return loaded.get(cls)
 
 
 def load_into(registry: Registry, cls: type[AddonSettings]) -> LoadedSettings:
-    """All settings of the application, with those of `cls`, which are loaded unless they were before."""
+    """Return all settings of the application. Load those of `cls` first if they are not loaded yet."""
     loaded: LoadedSettings | None = registry.get(SETTINGS_KEY)
     if loaded is None or cls not in loaded:
         ini = registry.settings
@@ -118,9 +120,9 @@ def load_into(registry: Registry, cls: type[AddonSettings]) -> LoadedSettings:
 
 
 def add_addon_settings(config: Configurator, cls: type[S]) -> S:
-    """Directive: the settings of the add-on that declares `cls`, one instance per application.
+    """Return the settings of the add-on that declares `cls`, one instance per application. Directive.
 
-    :raises ConfigurationEnvironmentError: they were not loaded yet, and are wrong
+    :raises ConfigurationEnvironmentError: the settings had to be loaded, and are not valid
     """
     registry = config.registry
     loaded = load_into(registry, cls)
@@ -138,7 +140,7 @@ def add_addon_settings(config: Configurator, cls: type[S]) -> S:
 
 
 def includeme(config: Configurator) -> None:
-    """Add the directive ``add_addon_settings``. Keep the settings that the application has loaded."""
+    """Add the directive ``add_addon_settings``, and use the settings that the application has loaded."""
     loaded = config.registry.settings.get(SETTINGS_KEY)
     if loaded is not None:
         config.registry.setdefault(SETTINGS_KEY, loaded)

@@ -1,4 +1,4 @@
-"""The add-ons that declare settings, the names of all settings, and names that nothing reads."""
+"""Finds the add-ons that declare settings, the names of all settings, and unknown names."""
 
 import difflib
 import logging
@@ -25,19 +25,19 @@ from combine_core.settings.sources import APPLICATION, ENV_FILE_NAME, Source, So
 log = logging.getLogger(__name__)
 
 ENTRY_POINT_GROUP = "combine.settings"
-# The server and the command line read these.
+# The server and the command line read these variables.
 _READ_ELSEWHERE = ("PORT", "LISTEN", "COMBINE_INI")
-# Every variable that begins so is meant for us.
-_FAMILY = "COMBINE_"
-# Kubernetes sets these in every pod for each Service, which may be called combine, or combine-core.
-_OF_KUBERNETES = re.compile(
+# Every variable with this prefix is meant for Combine.
+_PREFIX = "COMBINE_"
+# Kubernetes sets these variables in every pod for each Service, whose name may be combine or combine-core.
+_KUBERNETES = re.compile(
     r"[A-Z0-9_]+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
     r"|(?P<url>[A-Z0-9_]+_PORT)"
 )
-_NEAR = 0.85
-# Anything else may be a misplaced value, which is not repeated.
+_SIMILARITY = 0.85
+# Messages contain only such names, because another text may be a misplaced value.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
-# For add-ons that do not declare which of their settings are secret.
+# Used for add-ons that do not declare which of their settings are secret.
 _SECRET_NAME = re.compile(r"secret|password|token|credential|(^|_)key($|_)", re.IGNORECASE)
 
 
@@ -45,25 +45,25 @@ _SECRET_NAME = re.compile(r"secret|password|token|credential|(^|_)key($|_)", re.
 class SettingsModule(Protocol):
     """A module of an add-on that reads its own settings, such as ``combine_health.settings``.
 
-    ``declared()`` returns every setting, with `name` (the ini key), `variable`, `type`, `default`,
-    `help`, `section` (of the ini file) and, for secrets, a true `secret`. ``resolve()`` returns each
-    setting (`declared`) with its `value`, `source` and `problem` (or None). The add-on finds what
-    ``resolve()`` returned in the settings of the application, under ``ADDON.resolved``. A module whose
-    add-on has plugins may have ``declared_by_plugins(ini, environ)``, which returns their settings.
+    ``declared()`` returns all settings, with `name` (the ini key), `variable`, `type`, `default`, `help`,
+    `section` (of the ini file) and, for secrets, a true `secret`. ``resolve()`` returns each setting
+    (`declared`) with its `value`, `source` and `problem` (or None). The add-on finds the result of
+    ``resolve()`` in the settings of the application, under ``ADDON.resolved``. A module whose add-on has
+    plugins may define ``declared_by_plugins(ini, environ)``, which returns the settings of the plugins.
     """
 
     def declared(self) -> Sequence[Any]:
-        """Every setting of the add-on."""
+        """Return all settings of the add-on."""
 
     def resolve(
         self, ini: Mapping[str, Any], environ: Mapping[str, str], server: Mapping[str, Any]
     ) -> Sequence[Any]:
-        """Every setting with its value."""
+        """Return all settings with their values."""
 
 
 @dataclass(frozen=True)
 class Installed:
-    """What declares settings: classes, modules by the add-on's name, and what cannot be loaded."""
+    """The declarations of settings: classes, modules by the name of the add-on, and errors of loading."""
 
     classes: tuple[type[AddonSettings], ...]
     modules: Mapping[str, SettingsModule] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Installed:
         return {*self.modules, *(cls.addon for cls in self.classes)}
 
     def only(self, addons: Iterable[str]) -> "Installed":
-        """The same for these add-ons alone."""
+        """Return the declarations of these add-ons only."""
         wanted = set(addons)
         return Installed(
             tuple(cls for cls in self.classes if cls.addon in wanted),
@@ -85,9 +85,9 @@ class Installed:
 
 
 def installed(distribution: str | None = None) -> Installed:
-    """Everything in the entry-point group, combine_core first.
+    """Load the declarations in the entry-point group, combine_core first.
 
-    :param distribution: only what this distribution brings
+    :param distribution: restricts the result to this distribution
     """
     classes: dict[type[AddonSettings], None] = {CoreSettings: None}
     modules: dict[str, SettingsModule] = {}
@@ -98,7 +98,7 @@ def installed(distribution: str | None = None) -> Installed:
         try:
             declaring: Any = entry_point.load()
         except Exception as error:
-            log.debug("the settings of %s cannot be loaded", entry_point.name, exc_info=True)
+            log.debug("The settings of %s cannot be loaded.", entry_point.name, exc_info=True)
             problems.append(_not_loadable(entry_point, error))
             continue
         if isinstance(declaring, type) and issubclass(declaring, AddonSettings):
@@ -106,24 +106,24 @@ def installed(distribution: str | None = None) -> Installed:
         elif isinstance(declaring, SettingsModule):
             modules[entry_point.name] = declaring
         else:
-            what = f"names {entry_point.value} in {ENTRY_POINT_GROUP}, which declares no settings"
-            problems.append(Problem(entry_point.name, what, "correct that entry point"))
+            fault = f"names {entry_point.value} in {ENTRY_POINT_GROUP}, which declares no settings"
+            problems.append(Problem(entry_point.name, fault, "correct that entry point"))
     return Installed(tuple(classes), modules, tuple(problems))
 
 
 def _not_loadable(entry_point: EntryPoint, error: Exception) -> Problem:
     addon = entry_point.name
     if isinstance(error, ModuleNotFoundError) and error.name:
-        what = f"needs the package {error.name}, which is not installed"
+        fault = f"needs the package {error.name}, which is not installed"
         dist = entry_point.dist
         remedy = f"install it, or install {dist.name if dist else addon} with all its dependencies"
-        return Problem(addon, what, remedy)
-    what = f"cannot be loaded ({type(error).__name__})"
-    return Problem(addon, what, "fix that add-on, or take it out of pyramid.includes")
+        return Problem(addon, fault, remedy)
+    fault = f"cannot be loaded ({type(error).__name__})"
+    return Problem(addon, fault, "fix that add-on, or take it out of pyramid.includes")
 
 
 def included(ini: Mapping[str, Any]) -> set[str]:
-    """The add-ons that ``pyramid.includes`` names, and combine_core, which reads it."""
+    """Return the names of the add-ons in ``pyramid.includes``, and combine_core."""
     names = aslist(ini.get("pyramid.includes") or "")
     return {CoreSettings.addon, *(str(name).partition(".")[0] for name in names)}
 
@@ -131,25 +131,25 @@ def included(ini: Mapping[str, Any]) -> set[str]:
 def read_module(
     addon: str, module: SettingsModule, sources: Sources, server: Mapping[str, str]
 ) -> tuple[list[Row], list[Problem], dict[str, Any]]:
-    """The settings of an add-on that reads them itself: rows for the table, and problems.
+    """Read the settings of an add-on that has its own loader.
 
-    The last part is for the settings of the application, from which the add-on takes what was found
-    here: ``ADDON.resolved``, and the ini keys that only the ``.env`` sets.
+    :returns: rows for the table; problems; and keys for the settings of the application, from which the
+        add-on takes its settings: ``ADDON.resolved``, and the ini keys that only the ``.env`` sets
     """
     overlay: dict[str, Any] = {}
-    of_server: dict[str, Any] = {}
+    server_overlay: dict[str, Any] = {}
     for one in _declared(module, sources):
         value = sources.env_file.get(one.variable, "")
-        # A variable does not tell which name NAME stands for: a-b and a_b are both A_B.
+        # A variable does not determine the name in place of NAME: a-b and a_b are both A_B.
         if value and ANY_NAME not in one.variable and not sources.environ.get(one.variable):
-            (overlay if one.section == APPLICATION else of_server)[one.name] = value
+            (overlay if one.section == APPLICATION else server_overlay)[one.name] = value
     rows, problems = [], []
-    ini, in_server = {**sources.ini, **overlay}, {**server, **of_server}
-    everything = module.resolve(ini, sources.environ, in_server)
-    for resolved in everything:
+    ini, in_server = {**sources.ini, **overlay}, {**server, **server_overlay}
+    all_resolved = module.resolve(ini, sources.environ, in_server)
+    for resolved in all_resolved:
         one = resolved.declared
-        laid_over = overlay if one.section == APPLICATION else of_server
-        from_env_file = resolved.source == Source.INI and one.name in laid_over
+        section_overlay = overlay if one.section == APPLICATION else server_overlay
+        from_env_file = resolved.source == Source.INI and one.name in section_overlay
         secret = bool(getattr(one, "secret", _SECRET_NAME.search(one.variable)))
         rows.append(
             Row(
@@ -168,21 +168,21 @@ def read_module(
             rows[-1] = replace(rows[-1], value_shown=UNUSABLE)
             remedy = resolved.problem.rpartition(": ")[2]
             problems.append(Problem(one.variable, "has an unusable value", remedy))
-    return rows, problems, {**overlay, f"{addon}.resolved": everything}
+    return rows, problems, {**overlay, f"{addon}.resolved": all_resolved}
 
 
 def _declared(module: SettingsModule, sources: Sources) -> list[Any]:
-    further: Any = getattr(module, "declared_by_plugins", None)
+    by_plugins: Any = getattr(module, "declared_by_plugins", None)
     environ = {**sources.env_file, **sources.environ}
-    return [*module.declared(), *(further(sources.ini, environ) if further else ())]
+    return [*module.declared(), *(by_plugins(sources.ini, environ) if by_plugins else ())]
 
 
 class Names:
-    """The names of all settings: the ini keys of the add-ons in use, the variables of all.
+    """The names of all settings: the ini keys of the add-ons in use, and the variables of all add-ons.
 
     :param used: the add-ons in use
-    :param everything: all that are installed
-    :param sources: what decides which plugins they load
+    :param everything: all installed add-ons
+    :param sources: the sources, which determine the plugins of the add-ons
     """
 
     def __init__(self, used: Installed, everything: Installed, sources: Sources) -> None:
@@ -191,7 +191,7 @@ class Names:
         self.keys: list[str] = []
         self.variables: list[str] = list(_READ_ELSEWHERE)
         self.patterns: list[str] = []
-        # Patterns of the keys of a name, each with the ini key of the list that must hold the name.
+        # Patterns of the keys of named settings, each with the ini key of the list of names.
         self.listed: list[tuple[str, str]] = []
         for cls in used.classes:
             self.keys += (key for one in cls.declared() for key in one.ini_keys)
@@ -207,29 +207,29 @@ class Names:
                     self.patterns.append(_any_name(one.name))
 
     def is_known(self, name: str) -> bool:
-        """Whether something reads this ini key or variable."""
+        """Check whether this is the ini key or the variable of a setting."""
         known = name in self.keys or name in self.variables
         return known or any(re.fullmatch(pattern, name) for pattern in self.patterns)
 
     def nearest_variable(self, name: str) -> str:
-        """The variable that `name` was probably meant to be, or ""."""
+        """Return the variable that is most similar to `name`, or an empty string."""
         return _nearest(name, self.variables)
 
     def misspelt(self, variable: str, present: Iterable[str]) -> str:
-        """The name among those present that was probably meant to be `variable`, or ""."""
-        return _nearest(variable, self.strangers(present))
+        """Return the unknown name that is most similar to `variable`, or an empty string."""
+        return _nearest(variable, self.unknown(present))
 
-    def strangers(self, variables: Iterable[str]) -> list[str]:
-        """Those variables that nothing reads."""
+    def unknown(self, variables: Iterable[str]) -> list[str]:
+        """Return the variables that belong to no setting."""
         return sorted(v for v in variables if _NAME.fullmatch(v) and not self.is_known(v))
 
-    def begins_like_ours(self, variable: str) -> bool:
-        """Whether the variable is certainly meant for an add-on in use."""
-        return variable.startswith((_FAMILY, *(f"{addon.upper()}_" for addon in self.addons)))
+    def has_our_prefix(self, variable: str) -> bool:
+        """Check whether the variable is certainly meant for an add-on in use."""
+        return variable.startswith((_PREFIX, *(f"{addon.upper()}_" for addon in self.addons)))
 
 
 def unknown_keys(ini: Mapping[str, Any], names: Names) -> Iterator[Problem]:
-    """The ini keys that begin with the name of an add-on in use, but that nothing reads."""
+    """Yield a problem for each unknown ini key that begins with the name of an add-on."""
     for key in map(str, ini):
         prefix, dot, _ = key.partition(".")
         if not dot or names.is_known(key):
@@ -239,21 +239,21 @@ def unknown_keys(ini: Mapping[str, Any], names: Names) -> Iterator[Problem]:
         unlisted = _unlisted(key, names)
         if prefix in names.addons and unlisted:
             name, listing = unlisted
-            what = f"belongs to {name}, which {listing} does not name"
-            yield Problem(shown, what, f"add {name} to {listing}, or remove it")
+            fault = f"belongs to {name}, which {listing} does not name"
+            yield Problem(shown, fault, f"add {name} to {listing}, or remove it")
         elif prefix in names.addons:
             own = [k.partition(".")[2] for k in names.keys if k.startswith(f"{prefix}.")]
             near = difflib.get_close_matches(rest, own, n=1)
             remedy = f"write {prefix}.{near[0]}, or remove it" if near else "remove it"
             yield Problem(shown, "is not a setting", remedy)
-        # combine_health_redis is a name of its own, not a misspelt combine_health.
+        # combine_health_redis is a different add-on, not a misspelt combine_health.
         elif not any(prefix == one or prefix.startswith(f"{one}_") for one in names.installed):
             for addon in difflib.get_close_matches(prefix, names.addons, n=1, cutoff=0.8):
                 yield Problem(shown, "does not belong to any add-on", f"write {addon}.{rest}")
 
 
 def unprefixed_keys(ini: Mapping[str, Any], names: Names) -> Iterator[Problem]:
-    """Ini keys that look like a variable of ours: ``database_url`` has no effect there."""
+    """Yield a warning for each ini key without a prefix, such as ``database_url``, which has no effect."""
     full = {key.partition(".")[2]: key for key in names.keys}
     variables = {variable.casefold() for variable in names.variables}
     for key in map(str, ini):
@@ -265,11 +265,11 @@ def unprefixed_keys(ini: Mapping[str, Any], names: Names) -> Iterator[Problem]:
 def unknown_variables(
     environ: Mapping[str, str], env_file: Mapping[str, str], names: Names
 ) -> Iterator[Problem]:
-    """Variables that begin like ours, and those in ``.env`` that resemble one, but are not read."""
-    own = [name for name, value in environ.items() if not _is_of_kubernetes(name, value)]
+    """Yield a warning for each unknown variable with our prefix, or in ``.env`` and similar to a setting."""
+    own = [name for name, value in environ.items() if not _is_from_kubernetes(name, value)]
     for where, variables in (("", own), (f"(in {ENV_FILE_NAME}) ", env_file.keys() - environ)):
-        for name in names.strangers(variables):
-            ours = names.begins_like_ours(name)
+        for name in names.unknown(variables):
+            ours = names.has_our_prefix(name)
             if not ours and not where:
                 continue
             near = names.nearest_variable(name)
@@ -278,10 +278,10 @@ def unknown_variables(
                 yield Problem(name, f"{where}is not a setting", remedy)
 
 
-def _is_of_kubernetes(name: str, value: str) -> bool:
-    found = _OF_KUBERNETES.fullmatch(name)
-    # COMBINE_PORT=8000 is a person's mistake.
-    return found is not None and (found["url"] is None or "://" in value)
+def _is_from_kubernetes(name: str, value: str) -> bool:
+    match = _KUBERNETES.fullmatch(name)
+    # Kubernetes sets COMBINE_PORT to a URL. COMBINE_PORT=8000 is a mistake of a person.
+    return match is not None and (match["url"] is None or "://" in value)
 
 
 def _listed(cls: type[AddonSettings]) -> Iterator[tuple[str, str]]:
@@ -302,7 +302,7 @@ def _any_name(name: str) -> str:
 
 def _nearest(name: str, candidates: Iterable[str]) -> str:
     plain = {_plain(candidate): candidate for candidate in candidates}
-    close = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=_NEAR)
+    close = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=_SIMILARITY)
     return plain[close[0]] if close else ""
 
 

@@ -1,4 +1,4 @@
-"""The option ``-c`` of the commands, and the ini file that they use without it."""
+"""The option ``-c`` of the commands, and the default ini file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _default_ini() -> str:
 
 
 def _chosen_ini(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
-    """The ini file to use. A choice that the command line does not make is reported on stderr."""
+    """Return the ini file to use, and print it to stderr unless the command line names it."""
     ini = value or _default_ini()
     if not Path(ini.partition("#")[0]).is_file():
         raise click.ClickException(f"There is no file {ini}. Name the ini file of the service.")

@@ -26,14 +26,14 @@ from combine_core.settings.declaration import (
 )
 from combine_core.settings.values import one_of, one_word, size, switch, whole
 
-# For development and test only. Anyone can read it here, so staging and production refuse it.
+# For development and test only. Staging and production reject it, because it is public.
 DEVELOPMENT_KEY = "combine-development-key-which-everyone-knows"
 SECRET_KEY_LENGTH = 32
 MAKE_A_KEY = 'python3 -c "import secrets; print(secrets.token_hex(32))"'
 
 
 class LogLevel(StrEnum):
-    """The levels of the standard library."""
+    """A log level of the standard library."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -43,14 +43,14 @@ class LogLevel(StrEnum):
 
 
 class LogFormat(StrEnum):
-    """text for people, json for machines."""
+    """The format of log lines: text for people, json for programs."""
 
     TEXT = "text"
     JSON = "json"
 
 
 class SmtpTls(StrEnum):
-    """How the connection to the mail server is encrypted."""
+    """The encryption of the connection to the mail server."""
 
     STARTTLS = "starttls"
     TLS = "tls"
@@ -64,13 +64,13 @@ def _keys(text: str) -> tuple[SecretStr, ...]:
 
 def _mail_host(text: str) -> str:
     if not values.is_host(text):
-        raise Unusable(Finding("is no host name"))
+        raise Unusable(Finding("is not a host name"))
     return text
 
 
 def _mail_address(text: str) -> str:
     if not re.fullmatch(r"[^\s@<>,;:\"()]+@[^\s@<>,;:\"()]+", text):
-        raise Unusable(Finding("is no mail address"))
+        raise Unusable(Finding("is not a mail address"))
     return text
 
 
@@ -87,8 +87,8 @@ class CoreSettings(AddonSettings):
         variable="ENVIRONMENT",
         write="write development, test, staging or production",
         shape="development, test, staging or production",
-        help="Where the service runs. Development logs a warning for many mistakes that stop the start "
-        "in the others.",
+        help="The environment in which the service runs. Development logs only a warning for many mistakes "
+        "that prevent the start in the others.",
     )
     database_url: Annotated[SecretStr | None, parsed(parse_database_url)] = setting(
         variable="DATABASE_URL",
@@ -98,9 +98,9 @@ class CoreSettings(AddonSettings):
         write=f"write {FORM}",
         shape=FORM,
         default_shown="an embedded PostgreSQL",
-        help="The PostgreSQL database. `postgres://` and `postgresql://` are the same; special "
-        "characters in the password are percent-encoded. Of several hosts (`h1,h2`, with "
-        "`?target_session_attrs=read-write`), the one that takes writes is used.",
+        help="The PostgreSQL database. `postgres://` and `postgresql://` are equivalent. Percent-encode "
+        "special characters in the password. Of several hosts (`h1,h2`, with "
+        "`?target_session_attrs=read-write`), the one that accepts writes is used.",
     )
     database_direct_url: Annotated[SecretStr | None, parsed(parse_database_url)] = setting(
         variable="DATABASE_DIRECT_URL",
@@ -120,7 +120,7 @@ class CoreSettings(AddonSettings):
         required_in=DEPLOYED,
         write=f"write at least {SECRET_KEY_LENGTH} random characters, made by {MAKE_A_KEY}",
         shape=f"at least {SECRET_KEY_LENGTH} random characters",
-        default_shown="a key that everyone knows",
+        default_shown="a public key",
         help="Signs cookies, tokens and other values that clients send back.",
     )
     secret_key_old: Annotated[tuple[SecretStr, ...], parsed(_keys)] = setting(
@@ -130,8 +130,8 @@ class CoreSettings(AddonSettings):
         kind=Kind.KEY,
         write="write the previous values of SECRET_KEY, or remove the variable",
         shape="keys, separated by spaces",
-        help="The previous values of SECRET_KEY. What they signed stays valid; remove them once that "
-        "has expired.",
+        help="The previous values of SECRET_KEY. Values that they signed stay valid; remove the keys once "
+        "those have expired.",
     )
     public_url: Annotated[str, parsed(values.origin)] = setting(
         "http://localhost:8000",
@@ -193,28 +193,28 @@ class CoreSettings(AddonSettings):
     )
     model_timeout: Annotated[int | None, parsed(whole(1, 3600))] = setting(
         shape="seconds, 1 to 3600",
-        default_shown="what the step of the line says",
-        help="The time for one call of a model, in every step. A slow local model may need more.",
+        default_shown="the timeout of the step in the line",
+        help="The timeout of one call to a model, for every step. A slow local model may need more.",
     )
     answer_tokens: Annotated[int, parsed(whole(100, 1_000_000))] = setting(
         32_000,
         shape="tokens, 100 to 1000000",
-        help="The most tokens that an answer of a model may have. A step has a limit of its own; an answer "
-        "that it cuts off is asked for again with twice the limit, up to this number. A model with a "
-        "small context needs less.",
+        help="The maximum number of tokens in an answer of a model. Each step has its own limit. If an "
+        "answer exceeds it, the call is repeated with twice the limit, up to this number. A model with a "
+        "small context needs a lower value.",
     )
     context_tokens: Annotated[int | None, parsed(whole(1000, 10_000_000))] = setting(
         shape="tokens, 1000 to 10000000",
-        default_shown="what is known of the model; 32000 if nothing is",
-        help="The tokens that prompt and answer may have together. Long sources are read in portions that "
-        "fit. Set it for a server of your own to the context that it was started with.",
+        default_shown="the context of the model; 32000 if it is unknown",
+        help="The maximum number of tokens in prompt and answer together. Long sources are split into "
+        "portions that fit. For a model server of your own, set the context that it was started with.",
     )
     journal_texts_kept_days: Annotated[int | None, parsed(whole(1, 36_500))] = setting(
         variable="JOURNAL_TEXTS_KEPT_DAYS",
         shape="days, 1 to 36500",
-        default_shown="for ever",
-        help="The age at which a worker deletes prompts and answers of calls of a model. Tokens, cost and "
-        "times stay. A later run does not take over an answer that is gone: it asks, and pays, again.",
+        default_shown="forever",
+        help="The age at which a worker deletes the prompts and answers of calls to a model. Tokens, cost "
+        "and times are kept. A later run cannot reuse a deleted answer, so it calls the model again.",
     )
     db_pool_size: Annotated[int, parsed(whole(1, 500))] = setting(
         5,
@@ -226,27 +226,27 @@ class CoreSettings(AddonSettings):
         5,
         variable="DB_MAX_OVERFLOW",
         shape="whole number, 0 to 500",
-        help="The number of further connections that a burst may open; they are closed after use.",
+        help="The number of additional connections in a burst, which are closed after use.",
     )
     db_pool_recycle: Annotated[int, parsed(whole(1, 86_400))] = setting(
         1800,
         variable="DB_POOL_RECYCLE",
         shape="seconds, 1 to 86400",
-        help="The age at which the pool replaces a connection: shorter than what a firewall or a pooler"
-        " allows, and the longest time for which a connection can lead to a server that has been replaced.",
+        help="The age at which the pool replaces a connection. Make it shorter than a firewall or a pooler"
+        " allows. It limits how long a connection can lead to a server that has been replaced.",
     )
     max_request_body_size: Annotated[int, parsed(size(1024, 1024**3))] = setting(
         10 * 1024 * 1024,
         variable="MAX_REQUEST_BODY_SIZE",
         shape="bytes, or with k or m: 10m",
         default_shown="10m",
-        help="The largest request body; a larger one gets 413.",
+        help="The largest request body. The response to a larger one is 413.",
     )
     log_level: Annotated[LogLevel, parsed(one_of(LogLevel, any_case=True))] = setting(
         LogLevel.INFO,
         variable="LOG_LEVEL",
         shape="debug, info, warning, error or critical",
-        help="The lowest level that is logged.",
+        help="The lowest level of log lines.",
     )
     log_format: Annotated[LogFormat, parsed(one_of(LogFormat, any_case=True))] = setting(
         LogFormat.TEXT,
@@ -279,14 +279,14 @@ class CoreSettings(AddonSettings):
         write="write the name of your mail server, such as smtp.example.com, or remove it",
         shape="host",
         default_shown="no mail is sent",
-        help="The mail server for mail about reviews and mentions. Web processes and workers need it; "
-        "workers send the mail.",
+        help="The mail server for mail about reviews and mentions. Set it for web processes and for workers, "
+        "which send the mail.",
     )
     smtp_port: Annotated[int, parsed(whole(1, 65_535))] = setting(
         587,
         variable="SMTP_PORT",
         shape="port",
-        help="The port of the mail server: mostly 587 with `starttls`, 465 with `tls`.",
+        help="The port of the mail server: usually 587 with `starttls`, 465 with `tls`.",
     )
     smtp_tls: Annotated[SmtpTls, parsed(one_of(SmtpTls))] = setting(
         SmtpTls.STARTTLS,
@@ -297,14 +297,14 @@ class CoreSettings(AddonSettings):
     smtp_user: Annotated[str | None, parsed(one_word)] = setting(
         variable="SMTP_USER",
         shape="name",
-        help="The name to sign in with at the mail server. Set it together with SMTP_PASSWORD.",
+        help="The user name for the mail server. Set it together with SMTP_PASSWORD.",
     )
     smtp_password: Annotated[SecretStr | None, parsed(SecretStr)] = setting(
         variable="SMTP_PASSWORD",
         secret=True,
         write="write the password for the mail server, or remove the variable",
         shape="a password",
-        help="The password for it.",
+        help="The password for the mail server.",
     )
     mail_from: Annotated[str | None, parsed(_mail_address)] = setting(
         variable="MAIL_FROM",
@@ -316,52 +316,53 @@ class CoreSettings(AddonSettings):
         "TBD",
         variable="CONTACT_ON_CALL",
         kind=Kind.PROSE,
-        help="Who is on call; shown in /health/detailed.",
+        help="The person on call; shown in /health/detailed.",
     )
     contact_database: str = setting(
         "TBD",
         variable="CONTACT_DATABASE",
         kind=Kind.PROSE,
-        help="Who looks after the database; shown in /health/detailed.",
+        help="The contact for the database; shown in /health/detailed.",
     )
     contact_infrastructure: str = setting(
         "TBD",
         variable="CONTACT_INFRASTRUCTURE",
         kind=Kind.PROSE,
-        help="Who looks after the machines; shown in /health/detailed.",
+        help="The contact for the machines; shown in /health/detailed.",
     )
     var_dir: Annotated[Path, parsed(Path)] = setting(
         Path("var"),
         shape="folder",
         kind=Kind.PROSE,
         default_shown="var beside the ini file",
-        help="Where the embedded development database is stored.",
+        help="The folder of the embedded development database.",
     )
 
     @property
     def is_development(self) -> bool:
-        """Whether the service runs in the environment development."""
         return self.environment is Environment.DEVELOPMENT
 
     @property
     def sqlalchemy_url(self) -> str:
         """The database's URL, ``postgresql+psycopg2://``.
 
-        Raises LookupError in development, before the embedded database is started.
+        :raises LookupError: the embedded database of development is not started yet
         """
         if self.database_url is None:
-            raise LookupError("DATABASE_URL is not set, and no embedded database was started")
+            raise LookupError(
+                "DATABASE_URL is not set, and no embedded database was started. Set DATABASE_URL."
+            )
         return self.database_url.get_secret_value()
 
     @property
     def direct_url(self) -> str:
-        """The URL of PostgreSQL itself, for whatever needs a session that lasts."""
+        """The URL of PostgreSQL itself, for code that needs a lasting session."""
         direct = self.database_direct_url
         return self.sqlalchemy_url if direct is None else direct.get_secret_value()
 
     @classmethod
-    def worked_out(cls, given: Given) -> Mapping[str, Any]:
-        """Defaults that follow from other settings. Each of the two addresses follows from the other."""
+    def derived_values(cls, given: Given) -> Mapping[str, Any]:
+        """Return defaults that depend on other settings. Each of the two addresses defaults to the other."""
         local = f"http://localhost:{given.place.port}"
         listed: tuple[str, ...] = given.usable.get("allowed_origins", ())
         public_url: str = given.usable.get("public_url") or (listed[0] if listed else local)
@@ -373,10 +374,10 @@ class CoreSettings(AddonSettings):
         }
 
     def findings(self, given: Given) -> Iterable[tuple[str, Finding]]:
-        """What is wrong with a value, or between settings."""
+        """Return the faults of values and of combinations of settings."""
         if given.lacks("environment"):
-            what = f"is not set, so the rules of {self.environment} apply"
-            yield "environment", Finding(what, "", NOWHERE)
+            fault = f"is not set, so the rules of {self.environment} apply"
+            yield "environment", Finding(fault, "", NOWHERE)
         for field in ("database_url", "database_direct_url"):
             if field in given:
                 for finding in examine(given.usable[field].get_secret_value()):
@@ -388,10 +389,10 @@ class CoreSettings(AddonSettings):
                 yield "secret_key", finding
         for key in self.secret_key_old:
             for finding in _weaknesses(key.get_secret_value()):
-                yield "secret_key_old", replace(finding, what=f"holds a key that {finding.what}")
+                yield "secret_key_old", replace(finding, fault=f"holds a key that {finding.fault}")
         if self.secret_key in self.secret_key_old:
-            what = "holds SECRET_KEY itself, so no new key is in use"
-            yield "secret_key_old", Finding(what, "set SECRET_KEY to a new key", NOWHERE)
+            fault = "holds SECRET_KEY itself, so no new key is in use"
+            yield "secret_key_old", Finding(fault, "set SECRET_KEY to a new key", NOWHERE)
         yield from self._plain_addresses(given)
         yield from self._addresses_together(given)
         yield from self._mail(given)
@@ -407,16 +408,16 @@ class CoreSettings(AddonSettings):
             yield "smtp_host", Finding("is set, but MAIL_FROM is not", remedy)
         for one, other in (("smtp_user", "smtp_password"), ("smtp_password", "smtp_user")):
             if one in given and given.lacks(other):
-                what = f"is set, but {other.upper()} is not"
-                yield one, Finding(what, "set both or neither")
+                fault = f"is set, but {other.upper()} is not"
+                yield one, Finding(fault, "set both or neither")
         plain = self.smtp_tls is SmtpTls.OFF and not values.is_loopback(self.smtp_host or "")
         if plain and "smtp_host" in given and "smtp_password" in given:
-            what = "is off, so the password for the mail server is sent in plain text"
-            yield "smtp_tls", Finding(what, "write starttls or tls", NOT_DEVELOPMENT)
+            fault = "is off, so the password for the mail server is sent in plain text"
+            yield "smtp_tls", Finding(fault, "write starttls or tls", NOT_DEVELOPMENT)
 
     def _plain_addresses(self, given: Given) -> Iterable[tuple[str, Finding]]:
         production = frozenset({Environment.PRODUCTION})
-        what = "is http, which anyone on the network path can read and change"
+        fault = "is http, which anyone on the network path can read and change"
         addresses = {"public_url": (self.public_url,), "allowed_origins": self.allowed_origins}
         for field, origins in addresses.items():
             plain = [
@@ -426,7 +427,7 @@ class CoreSettings(AddonSettings):
             ]
             if field in given and plain:
                 remedy = "write " + " ".join(f"https://{server}" for server in plain)
-                yield field, Finding(what, remedy, production)
+                yield field, Finding(fault, remedy, production)
 
     def _addresses_together(self, given: Given) -> Iterable[tuple[str, Finding]]:
         both = "public_url" in given and "allowed_origins" in given
@@ -435,13 +436,13 @@ class CoreSettings(AddonSettings):
             remedy = f"add {self.public_url} to ALLOWED_ORIGINS, or correct PUBLIC_URL"
             yield "public_url", Finding("is missing from ALLOWED_ORIGINS", remedy, NOT_DEVELOPMENT)
         if neither and given.place.environment in DEPLOYED:
-            what = f"is not set, so people can sign in only at {self.public_url}"
+            fault = f"is not set, so people can sign in only at {self.public_url}"
             remedy = "write the address that people open, such as https://combine.example.com"
-            yield "public_url", Finding(what, remedy, NOWHERE)
+            yield "public_url", Finding(fault, remedy, NOWHERE)
 
 
 def _default_model(given: Given) -> str:
-    # Another API than OpenAI's own has other models, which cannot be known.
+    # The models of an API other than OpenAI's own are unknown.
     usable = {
         "anthropic": "anthropic_api_key" in given,
         "openai": "openai_api_key" in given and "openai_base_url" not in given,
@@ -453,8 +454,8 @@ def _default_model(given: Given) -> str:
 
 
 def _lacks_key(variable: str) -> Finding:
-    what = f"names a model that needs {variable}, which is not set"
-    return Finding(what, f"set {variable}, or write DEFAULT_MODEL=extract", NOWHERE)
+    fault = f"names a model that needs {variable}, which is not set"
+    return Finding(fault, f"set {variable}, or write DEFAULT_MODEL=extract", NOWHERE)
 
 
 def _weaknesses(key: str) -> Iterable[Finding]:
@@ -463,7 +464,7 @@ def _weaknesses(key: str) -> Iterable[Finding]:
         return
     if len(key) < SECRET_KEY_LENGTH:
         yield Finding(f"is shorter than {SECRET_KEY_LENGTH} characters", "", DEPLOYED)
-    # A text that repeats itself is found in its double before the second copy.
+    # A key that repeats a unit occurs in its own double before the second copy.
     unit = (key + key).find(key, 1)
     if len(set(key)) < 8 or (unit < len(key) and unit <= 10):
         yield Finding("repeats itself and is easily guessed", "", DEPLOYED)

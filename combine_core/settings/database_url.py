@@ -1,7 +1,7 @@
-"""``DATABASE_URL``: names each unusable part, and gives SQLAlchemy the driver that is installed.
+"""Validates ``DATABASE_URL`` part by part, and converts it for SQLAlchemy and the installed driver.
 
-What is accepted means the same to SQLAlchemy and to libpq, which Alembic, the engine, Procrastinate and the
-health checks use. A parameter is used by all of them, or refused here.
+SQLAlchemy and libpq must agree on the meaning of a URL, because the engine, alembic, Procrastinate and the
+health checks use both. A parameter that they treat differently is rejected here.
 """
 
 import re
@@ -20,7 +20,7 @@ FORM = "postgresql://USER:PASSWORD@HOST:5432/DATABASE"
 DRIVER = "postgresql+psycopg2"
 _SCHEMES = ("postgres", "postgresql", DRIVER)
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-# These have a place of their own in the URL; SQLAlchemy and libpq would disagree on which counts.
+# These have their own position in the URL. As parameters, SQLAlchemy and libpq disagree on their precedence.
 _NO_PARAMETERS = ("user", "password", "port", "dbname")
 # Each process names its connections, and `combine doctor` counts them by these names.
 _NAMES = ("application_name", "fallback_application_name")
@@ -33,37 +33,40 @@ _ESCAPES = "in a URL, write @ as %40, / as %2F, # as %23, ? as %3F and % as %25"
 
 
 def parse_database_url(text: str) -> SecretStr:
-    """A PostgreSQL URL, as ``postgresql+psycopg2://``. Raises Unusable naming every bad part."""
+    """Convert a PostgreSQL URL to ``postgresql+psycopg2://``.
+
+    :raises Unusable: lists every part that is not valid
+    """
     findings = examine(text)
-    # Development can try a placeholder; it alone does not make the URL unusable.
+    # A placeholder does not make the URL unusable, because development can try it.
     if any(finding.refused_in != NOT_DEVELOPMENT for finding in findings):
         raise Unusable(*findings)
     return SecretStr(f"{DRIVER}://{_as_sqlalchemy_reads(text.partition('://')[2])}")
 
 
 def masked(url: SecretStr) -> str:
-    """The URL without user, password and parameters, for people."""
+    """Return the URL without user, password and parameters, as shown to people."""
     parsed = make_url(url.get_secret_value())
     hosts = ",".join(_shown(host, port) for host, port in hosts_of(parsed))
     return f"postgresql://{MASK}@{hosts}/{parsed.database}"
 
 
 def hosts_of(url: URL) -> list[tuple[str, int | None]]:
-    """Every host of the URL with its port, if it names one. libpq tries them in turn."""
+    """Return every host of the URL with its port, if there is one. libpq tries them in turn."""
     hosts = str(url.query.get("host", url.host or "")).split(",")
     ports = str(url.query.get("port", url.port or "")).split(",")
-    # One port counts for all hosts.
+    # A single port applies to all hosts.
     ports = ports * len(hosts) if len(ports) == 1 else ports
     return [(host, int(port) if port else None) for host, port in zip(hosts, ports, strict=True)]
 
 
 def each_host(url: URL) -> list[URL]:
-    """The URL of each host alone."""
+    """Return a URL for each host of the URL."""
     hosts = hosts_of(url)
     if len(hosts) == 1:
         return [url]
-    alone = url.difference_update_query(["host", "port", "target_session_attrs"])
-    return [alone.set(host=host, port=port) for host, port in hosts]
+    base = url.difference_update_query(["host", "port", "target_session_attrs"])
+    return [base.set(host=host, port=port) for host, port in hosts]
 
 
 def _shown(host: str, port: int | None) -> str:
@@ -72,7 +75,7 @@ def _shown(host: str, port: int | None) -> str:
 
 
 def _as_sqlalchemy_reads(rest: str) -> str:
-    """Several hosts as the parameters ``host`` and ``port``: SQLAlchemy finds none before the path."""
+    """Move several hosts to the parameters ``host`` and ``port``, where SQLAlchemy expects them."""
     parts = _split(rest)
     if "," not in parts.server:
         return rest
@@ -84,7 +87,7 @@ def _as_sqlalchemy_reads(rest: str) -> str:
 
 
 def examine(text: str) -> list[Finding]:
-    """Everything that is wrong with the URL."""
+    """Return all faults of the URL."""
     if re.search(r"\s", text):
         return [Finding("contains a space", f"write {FORM}, in one piece")]
     scheme, separator, rest = text.partition("://")
@@ -118,11 +121,11 @@ class _Parts:
 
 
 def _split(rest: str) -> _Parts:
-    """The parts after the scheme; the authority ends at the first / ? or # (RFC 3986, 3.2)."""
+    """Split the URL after its scheme. The authority ends at the first / ? or # (RFC 3986, 3.2)."""
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     path, _, query = rest[len(authority) :].partition("?")
     if authority.count("@") > 1 or "@" in path or ("@" in query and "@" not in authority):
-        # The password holds an @ / ? or #; the last @ was probably meant.
+        # The password contains an @ / ? or #, so the last @ was probably meant.
         return replace(_split(rest.rpartition("@")[2]), ended_early=True)
     credentials, at, server = authority.rpartition("@")
     return _Parts(credentials if at else None, server, path, query)
@@ -136,24 +139,24 @@ def _credentials(text: str) -> list[Finding]:
     if not user:
         findings.append(Finding("has no user", f"write {FORM}"))
     if colon and not password:
-        what = "has an empty password (is the variable that it is built from set?)"
-        findings.append(Finding(what, f"write {FORM}"))
+        fault = "has an empty password (is the variable that it is built from set?)"
+        findings.append(Finding(fault, f"write {FORM}"))
     for name, kind, part in (("user", Kind.WORD, user), ("password", Kind.KEY, password)):
         plain = unquote(part)
         if _in_quotes(plain):
             findings.append(Finding(f"has a {name} in quotes", "write it without the quotes"))
         elif is_reference(plain):
-            what = f"has a {name} that is a reference to a variable"
-            findings.append(Finding(what, f"write the {name}"))
+            fault = f"has a {name} that is a reference to a variable"
+            findings.append(Finding(fault, f"write the {name}"))
         elif part and is_placeholder(plain, kind):
-            what = f"has a placeholder for the {name}"
-            findings.append(Finding(what, f"write the {name}", NOT_DEVELOPMENT))
+            fault = f"has a placeholder for the {name}"
+            findings.append(Finding(fault, f"write the {name}", NOT_DEVELOPMENT))
     return findings
 
 
 def _servers(server: str, query: str) -> list[Finding]:
     parameters = dict(parse_qsl(query))
-    # libpq's way to name a socket folder: postgresql:///combine?host=/run/postgresql
+    # libpq accepts a socket folder as a parameter: postgresql:///combine?host=/run/postgresql
     hosts = server or parameters.get("host", "")
     if not hosts:
         return [_NO_HOST]
@@ -162,8 +165,8 @@ def _servers(server: str, query: str) -> list[Finding]:
     if len(ports) not in {1, len(hosts.split(","))} or not all(map(is_port, ports)):
         findings.append(_BAD_PORT)
     if "," in hosts and "target_session_attrs" not in parameters:
-        what = "names several hosts, of which some may be standbys"
-        findings.append(Finding(what, "add the parameter target_session_attrs=read-write"))
+        fault = "names several hosts, of which some may be standbys"
+        findings.append(Finding(fault, "add the parameter target_session_attrs=read-write"))
     return list(dict.fromkeys(findings))
 
 
@@ -184,10 +187,10 @@ def _server(server: str) -> list[Finding]:
 
 
 def _host_and_rest(server: str) -> tuple[str, str]:
-    """The host, without the brackets of an IPv6 address, and what follows it."""
-    found = re.match(r"\[([^\]]*)\]|([^:]*)", server)
-    assert found is not None
-    return found[1] or found[2] or "", server[found.end() :]
+    """Split a server into the host, without the brackets of an IPv6 address, and the rest."""
+    match = re.match(r"\[([^\]]*)\]|([^:]*)", server)
+    assert match is not None
+    return match[1] or match[2] or "", server[match.end() :]
 
 
 def _database(path: str) -> list[Finding]:
@@ -206,15 +209,15 @@ def _parameters(query: str) -> list[Finding]:
     pairs = parse_qsl(query, keep_blank_values=True)
     for key, value in pairs:
         if key in _NAMES:
-            remedy = "leave it out: Combine names its connections by what they are for"
+            remedy = "remove it: Combine names its connections after their purpose"
             findings.append(Finding(f"has {key} among its parameters", remedy))
         elif key in _NO_PARAMETERS and not (key == "port" and "host" in dict(pairs)):
             findings.append(Finding(f"has {key} among its parameters", f"write {FORM}"))
         elif _as_libpq_reads(f"postgresql:///?{quote(key)}=") is None:
-            # With an @ after it, it may be the rest of a password instead.
+            # If the query contains an @, the name may be the rest of a password, so it is not shown.
             named = f" ({key})" if re.fullmatch(r"[a-z_]{1,40}", key) and "@" not in query else ""
-            what = f"has a parameter that PostgreSQL does not know{named}"
-            findings.append(Finding(what, "leave it out"))
+            fault = f"has a parameter that PostgreSQL does not know{named}"
+            findings.append(Finding(fault, "remove it"))
         if key == "sslmode" and value not in _SSL_MODES:
             remedy = f"write one of {' '.join(_SSL_MODES)}"
             findings.append(Finding("has an unknown sslmode", remedy))
@@ -222,7 +225,7 @@ def _parameters(query: str) -> list[Finding]:
 
 
 def _disagreement(rest: str) -> list[Finding]:
-    """SQLAlchemy and libpq must read the same: psql and the service connect with one URL."""
+    """Check that SQLAlchemy and libpq parse the URL alike, so that psql and the service can share it."""
     libpq = _as_libpq_reads(f"postgresql://{rest}")
     url = make_url(f"{DRIVER}://{rest}")
     ours = {
@@ -240,7 +243,7 @@ def _disagreement(rest: str) -> list[Finding]:
 
 def _as_libpq_reads(url: str) -> dict[str, str] | None:
     try:
-        # Only reads; it does not connect.
+        # This only parses the URL and does not connect.
         return parse_dsn(url)
     except (psycopg2.ProgrammingError, UnicodeError):
         return None

@@ -1,4 +1,4 @@
-"""How an add-on declares its settings, and how a fault in one is described."""
+"""Declarations of settings, and the description of their problems."""
 
 import functools
 import re
@@ -14,14 +14,14 @@ from pydantic import AliasChoices, BeforeValidator, Field, PrivateAttr, SecretSt
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-# Stands for any name in the documentation of settings that exist once per name in a list.
+# The placeholder for a name in the documentation of settings that exist once per name in a list.
 ANY_NAME = "NAME"
 MASK = "********"
 _EXTRA = "combine"
 
 
 class Environment(StrEnum):
-    """Where the service runs. What stops a start depends on it."""
+    """The environment in which the service runs. It determines which problems prevent the start."""
 
     DEVELOPMENT = "development"
     TEST = "test"
@@ -31,48 +31,48 @@ class Environment(StrEnum):
 
 EVERYWHERE = frozenset(Environment)
 NOWHERE: frozenset[Environment] = frozenset()
-# Where other people depend on the service.
+# The environments in which other people depend on the service.
 DEPLOYED = frozenset({Environment.STAGING, Environment.PRODUCTION})
-# Development warns where the others refuse to start.
+# Development only logs a warning for many problems that prevent the start elsewhere.
 NOT_DEVELOPMENT = EVERYWHERE - {Environment.DEVELOPMENT}
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing to fix: the variable, what is wrong with it, what to write. Never its value."""
+    """A problem of a setting: the variable, the fault and the remedy, but never the value."""
 
     variable: str
-    what: str
+    fault: str
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.variable} {self.what}: {self.remedy}"
+        return f"{self.variable} {self.fault}: {self.remedy}"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with a setting, before it is known whether that stops the start.
+    """A fault of a setting, which may or may not prevent the start.
 
-    :ivar what: continues a sentence that begins with the variable
-    :ivar remedy: what to write; if empty, the remedy that the setting declares
+    :ivar fault: the fault, as the rest of a sentence that begins with the variable
+    :ivar remedy: the remedy; if empty, the one that the setting declares
     :ivar refused_in: the environments that refuse to start; the others log a warning
     """
 
-    what: str
+    fault: str
     remedy: str = ""
     refused_in: frozenset[Environment] = EVERYWHERE
 
 
 class Unusable(ValueError):
-    """A text that cannot be read as a value, with everything that is wrong with it."""
+    """An error of a text that cannot be parsed, with all its faults."""
 
     def __init__(self, *findings: Finding) -> None:
-        super().__init__("; ".join(finding.what for finding in findings))
+        super().__init__("; ".join(finding.fault for finding in findings))
         self.findings = findings
 
 
 class ConfigurationEnvironmentError(Exception):
-    """The service cannot start with these settings. Names every problem at once, and no secret."""
+    """An error of settings that prevent the start. It lists all problems, and no secret."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(problems)
@@ -89,13 +89,13 @@ class ConfigurationEnvironmentError(Exception):
 
     @property
     def one_line(self) -> str:
-        """The message for the log: one line that contains the word EnvironmentError."""
+        """The message for the log, in one line that contains the word EnvironmentError."""
         numbered = (f"({n}) {problem}" for n, problem in enumerate(self.problems, 1))
         return f"{type(self).__name__}: {self.headline}: {' '.join(numbered)}"
 
 
 class Kind(Enum):
-    """How strictly a text is examined before it is read as a value."""
+    """The kind of text in a setting, which determines how strictly it is examined before it is parsed."""
 
     WORD = "written by or for a program: quotes and placeholders are mistakes"
     KEY = "random: a placeholder anywhere in it is a mistake"
@@ -107,7 +107,7 @@ class Place:
     """The circumstances that settings may depend on.
 
     :ivar environment: the environment whose rules apply
-    :ivar here: the folder of the ini file; relative paths start there
+    :ivar here: the folder of the ini file, to which paths are relative
     :ivar port: the port that the server will listen on
     """
 
@@ -118,10 +118,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What was set for one add-on.
+    """The values that were set for one add-on.
 
-    :ivar usable: the values that could be read, by field
-    :ivar unusable: the fields whose text could not be read, or is a placeholder
+    :ivar usable: the values that could be parsed, by field
+    :ivar unusable: the fields whose text could not be parsed or is a placeholder
     """
 
     usable: Mapping[str, Any]
@@ -132,29 +132,29 @@ class Given:
         return field in self.usable
 
     def lacks(self, field: str) -> bool:
-        """Whether the field was not set at all."""
+        """Check whether the field was not set at all."""
         return field not in self.usable and field not in self.unusable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One declared setting. The keyword arguments of :func:`setting` are its attributes.
+    """A declared setting. The keyword arguments of :func:`setting` are its attributes.
 
     :ivar help: one or two sentences for the table and docs/configuration.md
-    :ivar variable: its environment variable; ``ADDON_FIELD`` is always understood, too
-    :ivar key: its ini key without the add-on's name, such as ``google.client_id``; the field's name
-        is always understood, too
-    :ivar secret: its value is never shown
-    :ivar tolerated: the service starts without it if it is wrong; the add-on reports that itself,
-        from :meth:`AddonSettings.faults`
-    :ivar required_in: the environments that do not start without it
-    :ivar write: the remedy: what to write if it is missing or a placeholder
-    :ivar shape: what a value looks like, for the documentation: "whole number, 1 to 500"
-    :ivar default_shown: the default in words, if it is worked out
-    :ivar kind: how strictly its text is examined
+    :ivar variable: the environment variable; ``ADDON_FIELD`` is always accepted, too
+    :ivar key: the ini key without the name of the add-on, such as ``google.client_id``; the name of the
+        field is always accepted, too
+    :ivar secret: whether the value is never shown
+    :ivar tolerated: whether the service starts without the setting if it is not valid; the add-on reports
+        that itself, from :meth:`AddonSettings.faults`
+    :ivar required_in: the environments that do not start without the setting
+    :ivar write: the remedy if the setting is missing or a placeholder
+    :ivar shape: the form of a value, for the documentation: "whole number, 1 to 500"
+    :ivar default_shown: the default in words, if it is derived
+    :ivar kind: the kind of the text
     :ivar mask: shows a secret value in part; without it, nothing is shown
-    :ivar names: all its environment variables; messages use the first
-    :ivar ini_keys: all its keys in ``[app:main]``; the documentation uses the first
+    :ivar names: all environment variables; messages use the first
+    :ivar ini_keys: all keys in ``[app:main]``; the documentation uses the first
     """
 
     default: Any
@@ -176,16 +176,16 @@ class Setting:
 
     @property
     def ini_key(self) -> str:
-        """The ini key that the documentation names."""
+        """The ini key in the documentation."""
         return self.ini_keys[0]
 
     @property
     def default_text(self) -> str:
-        """The default as people read it; empty for none."""
+        """The default as shown to people; empty if there is none."""
         return shown(self.default) if self.default_shown is None else self.default_shown
 
     def of(self, addon: str, field: str) -> "Setting":
-        """The same setting as a field of an add-on, with the names that follow from that."""
+        """Return this setting as a field of an add-on, with its derived names."""
         keys = tuple(dict.fromkeys(f"{addon}.{one}" for one in (self.key, field) if one))
         derived = (key.replace(".", "_").upper() for key in keys)
         names = tuple(dict.fromkeys(name for name in (self.variable, *derived) if name))
@@ -195,20 +195,20 @@ class Setting:
 
 
 def setting(default: Any = None, **attributes: Any) -> Any:
-    """A field of an :class:`AddonSettings`; the attributes are those of :class:`Setting`."""
+    """Declare a field of an :class:`AddonSettings`. The attributes are those of :class:`Setting`."""
     declared = Setting(default=default, **attributes)
     return Field(default, description=declared.help, json_schema_extra={_EXTRA: declared})  # type: ignore[dict-item]
 
 
 def parsed(parse: Callable[[str], Any]) -> BeforeValidator:
-    """For ``Annotated``: `parse` reads texts, or raises ``Unusable``; other values pass."""
+    """Return a validator for ``Annotated``. `parse` gets texts and raises ``Unusable``; other values pass."""
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 
 class AddonSettings(BaseSettings):
-    """The settings of one add-on: a subclass has an `addon` and a :func:`setting` per field.
+    """The settings of one add-on. A subclass defines `addon`, and a :func:`setting` for each field.
 
-    An instance holds what its constructor is given; ``load_all`` reads the values from the sources.
+    ``load_all`` reads the values from the sources and passes them to the constructor.
     """
 
     model_config = SettingsConfigDict(
@@ -220,19 +220,19 @@ class AddonSettings(BaseSettings):
         enable_decoding=False,
         validate_by_name=True,
         loc_by_alias=False,
-        # An exception of pydantic's would otherwise show the value.
+        # Otherwise an exception of pydantic would show the value.
         hide_input_in_errors=True,
     )
 
     addon: ClassVar[str]
-    # The field that lists names, each of which has settings of its own (`of_name`); "" for none.
+    # The field that lists names, each of which has its own settings (`of_name`); empty for none.
     named_by: ClassVar[str] = ""
 
     _faults: dict[str, tuple[Problem, ...]] = PrivateAttr(default_factory=dict)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        # The variables' names follow from the add-on's name, which is known only now.
+        # The names of the variables depend on the name of the add-on, which is known only now.
         for name, info in cls.model_fields.items():
             info.validation_alias = AliasChoices(*declared_setting(cls.addon, name, info).names)
         cls.model_rebuild(force=True)
@@ -245,24 +245,24 @@ class AddonSettings(BaseSettings):
         *_: Any,
         **__: Any,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """``load_all`` asks the sources field by field, to tell where each value came from."""
+        """Disable all sources, because ``load_all`` queries them by field to record where a value is from."""
         return (init_settings,)
 
     @classmethod
     @functools.cache
     def declared(cls) -> tuple[Setting, ...]:
-        """Its settings, in the order of their declaration."""
+        """Return the settings in the order of their declaration."""
         fields = cls.model_fields.items()
         return tuple(declared_setting(cls.addon, name, info) for name, info in fields)
 
     @classmethod
     def of_name(cls, name: str) -> Mapping[str, tuple[Any, Any]]:  # noqa: ARG003
-        """The settings of one name in `named_by`: annotation and :func:`setting`, by field."""
+        """Return the settings of one name in `named_by`: annotation and :func:`setting`, by field."""
         return {}
 
     @classmethod
     def extended(cls, names: Iterable[str]) -> type[Self]:
-        """Return this class with the settings of these names; existing fields stay."""
+        """Return this class with the settings of these names. Existing fields are kept."""
         return cls._extended(tuple(names))
 
     @classmethod
@@ -278,47 +278,50 @@ class AddonSettings(BaseSettings):
             return cls
         return create_model(cls.__name__, __base__=cls, __doc__=cls.__doc__, **definitions)
 
-    def tell_faults(self, faults: Mapping[str, tuple[Problem, ...]]) -> None:
-        """Used by the loader: what is wrong with tolerated settings, by field."""
+    def set_faults(self, faults: Mapping[str, tuple[Problem, ...]]) -> None:
+        """Store the problems of tolerated settings by field. For the loader."""
         self._faults.update(faults)
 
     def faults(self, field: str) -> tuple[Problem, ...]:
-        """Why a tolerated setting that was given counts as not set."""
+        """Return the problems because of which a tolerated setting counts as not set."""
         return self._faults.get(field, ())
 
     def secrets(self) -> frozenset[str]:
-        """The secret values themselves, to keep them out of texts."""
-        held = ((getattr(self, one.field), one.default) for one in self.declared() if one.secret)
-        # A default stands in the code, for everyone to read.
-        own = (value for value, default in held if value != default)
+        """Return the secret values, to mask them in texts."""
+        pairs = ((getattr(self, one.field), one.default) for one in self.declared() if one.secret)
+        # A default is no secret, because the code contains it.
+        own = (value for value, default in pairs if value != default)
         each = (part for value in own for part in (value if isinstance(value, tuple) else (value,)))
         values = (one.get_secret_value() for one in each if isinstance(one, SecretStr))
         return frozenset(form for value in values for form in _forms(value))
 
     @classmethod
-    def worked_out(cls, given: Given) -> Mapping[str, Any]:  # noqa: ARG003
-        """Values, by field, that follow from what was given or from the place."""
+    def derived_values(cls, given: Given) -> Mapping[str, Any]:  # noqa: ARG003
+        """Return values that depend on other settings or on the place, by field."""
         return {}
 
     def findings(self, given: Given) -> Iterable[tuple[str, Finding]]:  # noqa: ARG002
-        """What is wrong with a value, or between settings, as (field, finding).
+        """Return the faults of values and of combinations of settings, as (field, finding).
 
-        A field that was not given holds its default here.
+        A field that was not set has its default value here.
         """
         return ()
 
 
 def declared_setting(addon: str, field: str, info: FieldInfo) -> Setting:
-    """The setting that a field declares. Raises TypeError without :func:`setting`."""
+    """Return the setting that a field declares.
+
+    :raises TypeError: the field is not declared with :func:`setting`
+    """
     extra: Any = info.json_schema_extra
     declared = extra.get(_EXTRA) if isinstance(extra, dict) else None
     if not isinstance(declared, Setting):
-        raise TypeError(f"{addon}.{field} is not declared with setting()")
+        raise TypeError(f"{addon}.{field} is not declared with setting(). Declare it so.")
     return declared.of(addon, field)
 
 
 def shown(value: Any) -> str:
-    """A value as the table shows it and as it could be written. Never call it with a secret."""
+    """Format a value for the table, in a form that could be written in a file. Not for secrets."""
     if value is None:
         return ""
     if isinstance(value, SecretStr):
@@ -331,8 +334,8 @@ def shown(value: Any) -> str:
 
 
 def _forms(secret: str) -> set[str]:
-    """What of a secret to mask, percent-encoded and decoded: of a URL only the passwords in it."""
+    """Return the forms of a secret to mask, encoded and decoded. Of a URL, only the passwords are masked."""
     _, separator, rest = secret.partition("://")
-    hidden = [rest.rpartition("@")[0].partition(":")[2]] if separator else [secret]
-    hidden += re.findall(r"(?:password|secret|token|key)=([^&]+)", rest)
-    return {form for one in hidden for form in (one, unquote(one))} - {""}
+    parts = [rest.rpartition("@")[0].partition(":")[2]] if separator else [secret]
+    parts += re.findall(r"(?:password|secret|token|key)=([^&]+)", rest)
+    return {form for part in parts for form in (part, unquote(part))} - {""}

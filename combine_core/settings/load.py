@@ -1,4 +1,4 @@
-"""Reads the settings of all add-ons at once, and collects everything that is wrong with them."""
+"""Loads the settings of all add-ons at once, and collects all their problems."""
 
 import difflib
 import logging
@@ -50,9 +50,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What loading came to, before it is logged or raised.
+    """The result of loading, before problems are logged or raised.
 
-    :ivar loaded: the settings; with problems, unusable values are defaults in it
+    :ivar loaded: the settings, with defaults in place of unusable values
+    :ivar problems: the problems that prevent the start
+    :ivar warnings: the other problems
+    :ivar faults: the problems of tolerated settings
     """
 
     loaded: LoadedSettings
@@ -67,12 +70,12 @@ def load_all(
     environ: Mapping[str, str] = os.environ,
     classes: Iterable[type[AddonSettings]] | None = None,
 ) -> LoadedSettings:
-    """Load the settings of all add-ons, log warnings, and refuse what is wrong.
+    """Load the settings of all add-ons, and log warnings.
 
     :param ini: the keys of ``[app:main]``
-    :param ini_path: the ini file; its folder may hold a ``.env``
-    :param classes: the settings to load; default: those of the add-ons in ``pyramid.includes``
-    :raises ConfigurationEnvironmentError: with every problem, after one log line that names them
+    :param ini_path: the ini file, whose folder may contain a ``.env``
+    :param classes: the settings to load; by default, those of the add-ons in ``pyramid.includes``
+    :raises ConfigurationEnvironmentError: there are problems, which are also logged in one line
     """
     used = None if classes is None else Installed(tuple(classes))
     outcome = check_all(ini, ini_path, environ, used)
@@ -91,9 +94,9 @@ def check_all(
     environ: Mapping[str, str] = os.environ,
     used: Installed | None = None,
 ) -> Outcome:
-    """The same without a log line or an exception.
+    """Load the settings of all add-ons without logging or raising an exception.
 
-    :param used: what declares settings; default: the add-ons in ``pyramid.includes``
+    :param used: the declarations to load; by default, those of the add-ons in ``pyramid.includes``
     """
     here = ini_path.resolve().parent if ini_path else Path.cwd()
     env_file = read_env_file(here / ENV_FILE_NAME) if ini_path else EnvFile()
@@ -101,8 +104,8 @@ def check_all(
     sources = Sources(environ, env_file.values, ini)
     named = sources.find_all(CoreSettings).get("environment")
     environment = probable_environment(str(named.value) if named else None)
-    given = {**env_file.values, **{name: value for name, value in environ.items() if value}}
-    place = Place(environment, here, port_of(given, server))
+    variables = {**env_file.values, **{name: value for name, value in environ.items() if value}}
+    place = Place(environment, here, port_of(variables, server))
 
     everything = installed()
     used = used or everything.only(included(ini))
@@ -112,7 +115,7 @@ def check_all(
     report = _Report([*env_file.problems, *used.problems], [*env_file.warnings])
     addons = [_CheckedAddon(cls, sources, place, names) for cls in extended.classes]
     for checked in addons:
-        checked.tell(report)
+        checked.add_to(report)
     overlay: dict[str, Any] = {}
     for addon, module in used.modules.items():
         rows, problems, own = read_module(addon, module, sources, server)
@@ -128,10 +131,10 @@ def check_all(
 
 
 def probable_environment(value: str | None) -> Environment:
-    """The environment that was probably meant: "Prod" is production.
+    """Return the environment that was probably meant: "Prod" is production.
 
-    Without a likely answer it is production, whose rules are the strictest. This is only for checking
-    the other settings, if the start is refused anyway or no environment is named at all.
+    The fallback is production, which has the strictest rules. The result is used only to check the other
+    settings, when the start is refused anyway or when no environment is set.
     """
     word = (value or "").strip().strip("\"'").casefold()
     if len(word) >= 3:
@@ -146,7 +149,7 @@ def probable_environment(value: str | None) -> Environment:
 
 @dataclass
 class _Report:
-    """Collects what the settings of the add-ons come to."""
+    """The problems and rows of all add-ons."""
 
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
@@ -155,7 +158,7 @@ class _Report:
 
 
 class _CheckedAddon:
-    """The settings of one add-on: what was found, and what is wrong with it."""
+    """The settings of one add-on, with their findings."""
 
     def __init__(
         self, cls: type[AddonSettings], sources: Sources, place: Place, names: Names
@@ -178,12 +181,12 @@ class _CheckedAddon:
                 self._findings.append((one.field, self._missing(one)))
         usable, unusable = _usable(cls, texts)
         self._findings += ((name, why) for name, reasons in unusable.items() for why in reasons)
-        # A placeholder that only deserves a warning counts as not set.
+        # A placeholder that causes only a warning counts as not set.
         self._given = Given(usable, skipped | unusable.keys(), place)
-        self.instance = cls(**{**usable, **cls.worked_out(self._given)})
+        self.instance = cls(**{**usable, **cls.derived_values(self._given)})
         self._findings += self.instance.findings(self._given)
 
-    def tell(self, report: _Report) -> None:
+    def add_to(self, report: _Report) -> None:
         """Add rows, problems, warnings and faults to the report, in the order of declaration."""
         environment = self._given.place.environment
         for one in self._cls.declared():
@@ -195,7 +198,7 @@ class _CheckedAddon:
                     (problems if refused else warnings).append(self._problem(one, finding))
             problems, warnings = list(dict.fromkeys(problems)), list(dict.fromkeys(warnings))
             if one.tolerated:
-                self.instance.tell_faults({one.field: tuple(problems)})
+                self.instance.set_faults({one.field: tuple(problems)})
                 report.faults += problems
             else:
                 report.problems += problems
@@ -203,14 +206,14 @@ class _CheckedAddon:
             report.rows.append(self._row(one))
 
     def _examine(self, setting: Setting, hit: Found) -> tuple[Any, bool]:
-        """The text as it was probably meant, and whether to go on as if nothing was set."""
+        """Return the cleaned text, and whether the setting counts as not set."""
         findings: list[Finding] = []
         text, skip = hit.value, False
         if hit.rivals:
-            what = f"and {' and '.join(hit.rivals)} hold different values"
-            findings.append(Finding(what, f"keep one of them, {hit.name}"))
+            fault = f"and {' and '.join(hit.rivals)} hold different values"
+            findings.append(Finding(fault, f"keep one of them, {hit.name}"))
         if isinstance(text, str):
-            # In an ini file whitespace around a value means nothing.
+            # In an ini file, white space around a value has no meaning.
             text = text.strip() if hit.source is Source.INI else text
             examined = examine(text, setting.kind, many=isinstance(setting.default, tuple))
             findings += examined.findings
@@ -233,9 +236,9 @@ class _CheckedAddon:
         where = f"as {alias}" if alias else ""
         if hit and hit.source is Source.ENV_FILE:
             where = f"in {ENV_FILE_NAME} {where}".strip()
-        what = f"({where}) {finding.what}" if where else finding.what
+        fault = f"({where}) {finding.fault}" if where else finding.fault
         remedy = finding.remedy or setting.write or f"write {setting.shape}"
-        return Problem(setting.variable, what, remedy)
+        return Problem(setting.variable, fault, remedy)
 
     def _row(self, setting: Setting) -> Row:
         hit = self._found.get(setting.field)
@@ -249,7 +252,7 @@ class _CheckedAddon:
 
 
 def _with_names(declaring: Installed, sources: Sources) -> Installed:
-    """The same with the settings of the names that a setting lists, such as AUTH_PROVIDERS."""
+    """Add the settings of the names that a setting lists, such as AUTH_PROVIDERS."""
     classes = tuple(cls.extended(_listed_names(cls, sources)) for cls in declaring.classes)
     return replace(declaring, classes=classes)
 
@@ -270,7 +273,7 @@ def _listed_names(cls: type[AddonSettings], sources: Sources) -> Iterable[str]:
 def _usable(
     cls: type[AddonSettings], texts: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, tuple[Finding, ...]]]:
-    """The texts that can be read, as values; and why the others cannot, by field."""
+    """Parse the texts by field. Return the values, and the findings of the texts that cannot be parsed."""
     try:
         instance = cls(**texts)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The settings of all add-ons as the running service holds them."""
+"""The settings of all add-ons in the running service."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ S = TypeVar("S", bound=AddonSettings)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One setting in the table; `value_shown` never shows a secret."""
+    """A row in the table of settings. `value_shown` never contains a secret."""
 
     addon: str
     variable: str
@@ -31,9 +31,9 @@ class Row:
 
 
 class LoadedSettings:
-    """The settings of all add-ons, checked and frozen.
+    """The settings of all add-ons, validated and immutable.
 
-    :ivar overlay: keys for the settings of the application, for add-ons that read theirs themselves
+    :ivar overlay: keys for the settings of the application, for add-ons with their own loader
     """
 
     def __init__(
@@ -56,27 +56,27 @@ class LoadedSettings:
         return cls in self._instances
 
     def get(self, cls: type[S]) -> S:
-        """The settings of the add-on that declares `cls`.
+        """Return the settings of the add-on that declares `cls`.
 
-        Raises LookupError if that add-on was not loaded.
+        :raises LookupError: they were not loaded
         """
         instance = self._instances.get(cls)
         if not isinstance(instance, cls):
             raise LookupError(
-                f"the settings of {cls.addon} were not loaded: name it in pyramid.includes"
+                f"The settings of {cls.addon} were not loaded. Add it to pyramid.includes."
             )
         return instance
 
     def rows(self) -> list[Row]:
-        """All settings, by add-on, in the order of their declaration."""
+        """Return all settings by add-on, in the order of their declaration."""
         return list(self._rows)
 
     def secrets(self) -> frozenset[str]:
-        """The secret values themselves, to keep them out of texts."""
+        """Return the secret values, to mask them in texts."""
         return frozenset().union(*(one.secrets() for one in self._instances.values()))
 
     def joined(self, other: "LoadedSettings") -> "LoadedSettings":
-        """The settings of both."""
+        """Return the settings of both."""
         return LoadedSettings(
             {**self._instances, **{cls: other.get(cls) for cls in other}},
             [*self._rows, *other.rows()],
@@ -84,13 +84,13 @@ class LoadedSettings:
         )
 
     def replaced(self, cls: type[S], source: str, **values: Any) -> "LoadedSettings":
-        """The same with some values of `cls` replaced, such as the embedded database's URL.
+        """Return the settings with some values of `cls` replaced, such as the embedded database's URL.
 
-        :param source: where they came from, for the table
+        :param source: the source of the values, for the table
         """
         old = self.get(cls)
         new = type(old)(**{**dict(old), **values})
-        new.tell_faults({one.field: old.faults(one.field) for one in old.declared()})
+        new.set_faults({one.field: old.faults(one.field) for one in old.declared()})
         replaced = {
             one.ini_key: Row.of(one, value_shown(one, getattr(new, one.field), source), source)
             for one in cls.declared()

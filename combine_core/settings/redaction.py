@@ -1,6 +1,6 @@
 """Masks secrets in log lines and in the audit: configured values, credentials in URLs, bearer tokens.
 
-combine_health, which works without this package, masks the results of health checks by itself.
+combine_health works without this package and masks the results of health checks itself.
 """
 
 import json
@@ -11,12 +11,12 @@ from typing import Any
 from urllib.parse import quote
 
 MASK = "***"
-# Shorter secrets would mask half of every line.
+# Shorter secrets are not masked, because they would mask half of every line.
 _SHORTEST = 4
 # Shorter secrets are masked only as whole words: "combine_core" contains the password "combine".
 _DISTINCT = 12
 
-# Each pattern consumes whole words. One that starts again at every character of a long line would delay
+# Each pattern consumes whole words. A pattern that backtracks at every character of a long line would delay
 # the request that logs it.
 _URL = re.compile(r"""(?i)\b([a-z][a-z0-9+.-]{0,30}://)([^\s"'<>]+)""")
 _PATTERNS = (
@@ -36,7 +36,7 @@ _PATTERNS = (
 
 
 class LogRedactor:
-    """Masks secrets in texts: the values added to it, and texts that look like secrets."""
+    """A redactor of the secrets that were added to it, and of texts that look like secrets."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._forms: frozenset[str] = frozenset()
@@ -52,7 +52,7 @@ class LogRedactor:
             self._values = re.compile("|".join(map(_pattern, longest_first)))
 
     def text(self, text: str) -> str:
-        """`text` without secrets."""
+        """Mask the secrets in a text."""
         if self._values is not None:
             text = self._values.sub(MASK, text)
         text = _URL.sub(_without_user, text)
@@ -61,7 +61,7 @@ class LogRedactor:
         return text
 
     def value(self, value: Any) -> Any:
-        """A value for JSON without secrets; other types become text."""
+        """Mask the secrets in a value for JSON. Other types are converted to text."""
         if isinstance(value, str):
             return self.text(value)
         if value is None or isinstance(value, bool | int):
@@ -69,7 +69,7 @@ class LogRedactor:
         if isinstance(value, float):
             return value if isfinite(value) else str(value)
         if isinstance(value, Mapping):
-            return {self.text(str(key)): self.value(held) for key, held in value.items()}
+            return {self.text(str(key)): self.value(inner) for key, inner in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return [self.value(entry) for entry in value]
         return self.text(str(value))
@@ -90,5 +90,5 @@ def _pattern(form: str) -> str:
     return escaped if len(form) >= _DISTINCT else rf"(?<!\w){escaped}(?!\w)"
 
 
-# One for the process, as log handlers are: no application may show the secrets of another.
+# One redactor per process, like log handlers, so that no application shows the secrets of another.
 REDACTOR = LogRedactor()

@@ -1,4 +1,4 @@
-"""Where values come from: the environment, else ``.env``, else the ini file."""
+"""The sources of values in order of precedence: the environment, ``.env``, the ini file."""
 
 import configparser
 import io
@@ -22,7 +22,7 @@ DEFAULT_PORT = 8000
 
 
 class Source(StrEnum):
-    """Where a value was found, as the table names it."""
+    """The source of a value, as shown in the table."""
 
     ENVIRONMENT = "environment"
     ENV_FILE = ".env"
@@ -32,10 +32,10 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A value as it was found.
+    """A value in a source.
 
-    :ivar name: the variable or ini key that holds it
-    :ivar rivals: other names in the same source that hold another value
+    :ivar name: the variable or ini key of the value
+    :ivar rivals: other names of the setting in the same source with another value
     """
 
     value: Any
@@ -45,30 +45,30 @@ class Found:
 
 
 class VariablesSource(EnvSettingsSource):
-    """The variables of the environment, or of a ``.env`` that was read already."""
+    """The variables of the environment, or of a parsed ``.env``."""
 
     source = Source.ENVIRONMENT
 
     def __init__(self, cls: type[AddonSettings], values: Mapping[str, Any]) -> None:
         super().__init__(cls)
-        # EnvSettingsSource has read os.environ; here the caller says what the environment is. It
-        # would also take a variable with the name of the field, in lower case.
+        # Replaces os.environ, which EnvSettingsSource has read, with the environment of the caller. Also
+        # excludes variables with the lower-case name of a field, which EnvSettingsSource would accept.
         names = {name for setting in cls.declared() for name in self.names_of(setting)}
         self.env_vars = {n: v for n, v in values.items() if n in names and v not in (None, "")}
 
     def names_of(self, setting: Setting) -> tuple[str, ...]:
-        """The names that a setting has here, the preferred one first."""
+        """Return the names of a setting in this source, the preferred one first."""
         return setting.names
 
     def find(self, setting: Setting) -> Found | None:
-        """The value of a setting. An empty one counts as not set."""
+        """Return the value of a setting, or ``None``. An empty value counts as not set."""
         info = self.settings_cls.model_fields[setting.field]
-        value, found, _ = self.get_field_value(info, setting.field)
+        value, name, _ = self.get_field_value(info, setting.field)
         if value is None:
             return None
-        names = (name for name in self.names_of(setting) if name in self.env_vars)
-        rivals = tuple(name for name in names if self.env_vars[name] != value)
-        return Found(value, self.source, found, rivals)
+        names = (one for one in self.names_of(setting) if one in self.env_vars)
+        rivals = tuple(one for one in names if self.env_vars[one] != value)
+        return Found(value, self.source, name, rivals)
 
 
 class EnvFileSource(VariablesSource):
@@ -78,7 +78,7 @@ class EnvFileSource(VariablesSource):
 
 
 class IniSource(VariablesSource):
-    """The keys of ``[app:main]``. A test or another program may pass values that are no texts."""
+    """The keys of ``[app:main]``. Tests and other programs may pass values that are not texts."""
 
     source = Source.INI
 
@@ -94,22 +94,22 @@ class IniSource(VariablesSource):
         field: FieldInfo,  # noqa: ARG002
         field_name: str,
     ) -> tuple[Any, str, bool]:
-        """Return the value, its key, and whether the value is JSON, which it never is."""
+        """Return the value, its key, and ``False``, because the value is not JSON."""
         keys = self._keys[field_name]
-        found = next((key for key in keys if key in self.env_vars), keys[0])
-        return self.env_vars.get(found), found, False
+        key = next((key for key in keys if key in self.env_vars), keys[0])
+        return self.env_vars.get(key), key, False
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The three places, in the order in which they win."""
+    """The three sources in order of precedence."""
 
     environ: Mapping[str, str]
     env_file: Mapping[str, str]
     ini: Mapping[str, Any]
 
     def find_all(self, cls: type[AddonSettings]) -> dict[str, Found]:
-        """The values that were given to the settings of an add-on, by field."""
+        """Return the values of the settings of an add-on by field."""
         readers = (
             VariablesSource(cls, self.environ),
             EnvFileSource(cls, self.env_file),
@@ -122,7 +122,7 @@ class Sources:
         return {field: hit for field, hit in hits.items() if hit}
 
     def is_empty(self, setting: Setting) -> bool:
-        """Whether the setting is set, but to nothing."""
+        """Check whether the setting is set to an empty text."""
         variables = (self.environ, self.env_file)
         return any(values.get(name) == "" for values in variables for name in setting.names) or any(
             self.ini.get(key) == "" for key in setting.ini_keys
@@ -131,7 +131,7 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class EnvFile:
-    """The variables of a ``.env``, and its faults: by line, never by content."""
+    """The variables of a ``.env``, and its problems, which contain line numbers but no content."""
 
     values: dict[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
@@ -139,20 +139,20 @@ class EnvFile:
 
 
 def read_env_file(path: Path) -> EnvFile:
-    """Read a ``.env`` by the rules of python-dotenv, without interpolation. It may be missing."""
+    """Parse a ``.env`` by the rules of python-dotenv, without interpolation. The file may be missing."""
     try:
         if path.is_file():
             return _parse(path.read_bytes())
         if not path.exists():
             return EnvFile()
-        what, remedy = "is not a file", f"remove {path}, or make it a file"
+        fault, remedy = "is not a file", f"remove {path}, or make it a file"
     except OSError as error:
-        what = f"cannot be read ({error.strerror or type(error).__name__})"
-        remedy = f"let the service's user read {path}"
+        fault = f"cannot be read ({error.strerror or type(error).__name__})"
+        remedy = f"allow the service's user to read {path}"
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        what, remedy = f"is not UTF-8 in line {line}", "save it as plain UTF-8"
-    return EnvFile(problems=(Problem(ENV_FILE_NAME, what, remedy),))
+        fault, remedy = f"is not UTF-8 in line {line}", "save it as plain UTF-8"
+    return EnvFile(problems=(Problem(ENV_FILE_NAME, fault, remedy),))
 
 
 def _parse(content: bytes) -> EnvFile:
@@ -163,32 +163,32 @@ def _parse(content: bytes) -> EnvFile:
         blank = original[: len(original) - len(original.lstrip())]
         line = binding.original.line + blank.replace("\r\n", "\n").count("\n")
         if binding.error or (binding.key is not None and binding.value is None):
-            what = f"has a line {line} that cannot be read"
+            fault = f"has a line {line} that cannot be read"
             remedy = "write NAME=value, with both quotes or none, or # before a comment"
-            problems.append(Problem(ENV_FILE_NAME, what, remedy))
+            problems.append(Problem(ENV_FILE_NAME, fault, remedy))
         elif binding.key is not None:
             if values.get(binding.key, binding.value) != binding.value:
-                what = f"sets the variable of line {line} a second time, to another value"
+                fault = f"sets the variable of line {line} a second time, to another value"
                 remedy = "keep one of the lines; the last one counts"
-                warnings.append(Problem(ENV_FILE_NAME, what, remedy))
+                warnings.append(Problem(ENV_FILE_NAME, fault, remedy))
             values[binding.key] = binding.value or ""
     return EnvFile(values, tuple(problems), tuple(warnings))
 
 
 def server_section(ini_path: Path | None) -> dict[str, str]:
-    """The keys of ``[server:main]`` as they stand; the server itself interpolates them."""
+    """Return the raw keys of ``[server:main]``, which the server itself interpolates."""
     parser = configparser.RawConfigParser(strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     try:
         parser.read(ini_path or [], encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError):
-        # Whoever loads the application from this file says what is wrong with it.
+        # Loading the application from this file reports its errors.
         return {}
     return dict(parser[SERVER]) if parser.has_section(SERVER) else {}
 
 
 def port_of(environ: Mapping[str, str], server: Mapping[str, str]) -> int:
-    """The port that the server will listen on: it reads these itself, before an application exists."""
+    """Return the port that the server will listen on, from the same values that the server reads."""
     for text in (
         environ.get("PORT", ""),
         environ.get("LISTEN", "").partition(" ")[0].rpartition(":")[2],

@@ -1,7 +1,7 @@
-"""Reads texts as values: numbers, sizes, switches, lists, web addresses. Nothing is guessed.
+"""Parses texts as numbers, sizes, switches, lists and web addresses.
 
-Each parser raises ``Unusable`` with what to write. :func:`examine` looks at a text before it is read: at
-quotes, stray whitespace and placeholders.
+Each parser raises ``Unusable`` with a remedy instead of guessing. :func:`examine` checks a text before it is
+parsed, for quotes, stray white space and placeholders.
 """
 
 import ipaddress
@@ -26,7 +26,7 @@ _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ORIGIN = "scheme://host or scheme://host:port"
 
-# Including those that word processors and chats put in place of the plain ones.
+# Including the typographic quotes of word processors and chats.
 _QUOTES = "\"'`\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}" + (
     "\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}"
     "\N{DOUBLE LOW-9 QUOTATION MARK}\N{LEFT-POINTING DOUBLE ANGLE QUOTATION MARK}"
@@ -43,7 +43,7 @@ _PLACEHOLDER = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-# Inside a key: sk-xxxxxxxx, changeme-changeme. Too long to stand in a random key by chance.
+# Matches inside a key: sk-xxxxxxxx, changeme-changeme. Too long to occur in a random key by chance.
 _PLACEHOLDER_IN_KEY = re.compile(
     r"""
       (change|replace)[-_ ]?(me|this) | placeholder | your[-_ ](secret|key|api|client|own)
@@ -60,10 +60,10 @@ _REFERENCE = re.compile(
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
-    """A parser for whole numbers from `low` to `high`, in ASCII digits."""
+    """Return a parser for whole numbers from `low` to `high`, in ASCII digits."""
 
     def parse(text: str) -> int:
-        # int() would accept 1_000, the digits of other scripts, and 5000 of them.
+        # int() would accept 1_000, digits of other scripts, and thousands of digits.
         if not re.fullmatch(r"-?[0-9]{1,15}", text):
             raise Unusable(Finding("is not a whole number", f"write a number from {low} to {high}"))
         if not low <= int(text) <= high:
@@ -74,13 +74,13 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def size(low: int, high: int) -> Callable[[str], int]:
-    """A parser for sizes in bytes; k and m stand for 1024 and 1024 * 1024 bytes."""
+    """Return a parser for sizes in bytes. The suffixes k and m mean 1024 and 1024 * 1024 bytes."""
 
     def parse(text: str) -> int:
         match = re.fullmatch(r"([0-9]{1,15})([kKmM]?)", text)
         remedy = f"write {_as_size(low)} to {_as_size(high)}, such as 10m"
         if match is None:
-            raise Unusable(Finding("is not a size in bytes (k and m are understood)", remedy))
+            raise Unusable(Finding("is not a size in bytes (with k or m, if you like)", remedy))
         number = int(match[1]) * _UNITS[match[2].lower()]
         if not low <= number <= high:
             raise Unusable(Finding("is out of range", remedy))
@@ -95,14 +95,14 @@ def _as_size(number: int) -> str:
 
 
 def switch(text: str) -> bool:
-    """true, yes, on, 1 or false, no, off, 0."""
+    """Parse true, yes, on, 1 or false, no, off, 0."""
     if text.casefold() not in _SWITCH:
         raise Unusable(Finding("is neither true nor false", "write true or false"))
     return _SWITCH[text.casefold()]
 
 
 def one_of(choices: type[E], *, any_case: bool = False) -> Callable[[str], E]:
-    """A parser for the names of an enumeration."""
+    """Return a parser for the values of an enumeration."""
     names = [choice.value for choice in choices]
 
     def parse(text: str) -> E:
@@ -118,14 +118,14 @@ def one_of(choices: type[E], *, any_case: bool = False) -> Callable[[str], E]:
 
 
 def one_word(text: str) -> str:
-    """A text without whitespace inside: a key, an identifier, the name of a model."""
+    """Parse a text without white space, such as a key, an identifier or the name of a model."""
     if re.search(r"\s", text):
         raise Unusable(Finding("contains a space", "write it in one piece"))
     return text
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The entries of a list that is separated by commas, spaces or line breaks."""
+    """Split a list that is separated by commas, spaces or line breaks."""
     if text.startswith(("[", "(", "{")):
         remedy = "write the entries without brackets, separated by commas"
         raise Unusable(Finding("is in brackets", remedy))
@@ -133,7 +133,7 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def is_host(text: str) -> bool:
-    """Whether `text` is a host name, an IPv4 address, or an IPv6 address without brackets."""
+    """Check whether `text` is a host name, an IPv4 address, or an IPv6 address without brackets."""
     if ":" in text or re.fullmatch(r"[0-9.]+", text):
         try:
             ipaddress.ip_address(text)
@@ -145,12 +145,12 @@ def is_host(text: str) -> bool:
 
 
 def is_port(text: str) -> bool:
-    """Whether `text` is a port number, 1 to 65535, in ASCII digits."""
+    """Check whether `text` is a port number, 1 to 65535, in ASCII digits."""
     return re.fullmatch(r"[0-9]{1,5}", text) is not None and 1 <= int(text) <= 65535
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` can only be this machine."""
+    """Check whether `host` can only be this machine."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -160,17 +160,17 @@ def is_loopback(host: str) -> bool:
 
 
 def host_of(origin: str) -> str:
-    """The host of an origin that :func:`origin` has accepted."""
+    """Return the host of an origin that :func:`origin` has returned."""
     return urlsplit(origin).hostname or ""
 
 
 def origin(text: str) -> str:
-    """An origin as browsers send it (RFC 6454, 6.2): lower case, no default port, no path."""
+    """Parse an origin, in the form that browsers send (RFC 6454, 6.2): no path and no default port."""
     if text == "null":
         raise Unusable(Finding("is null, which every sandboxed page sends", f"write {_ORIGIN}"))
     if "*" in text:
-        what = "contains a wildcard, which would allow other people's sites"
-        raise Unusable(Finding(what, f"write {_ORIGIN}, each"))
+        fault = "contains a wildcard, which would allow other people's sites"
+        raise Unusable(Finding(fault, f"write {_ORIGIN}, each"))
     parts = _web_url(text)
     plain = _origin_of(parts)
     extras = {
@@ -186,34 +186,37 @@ def origin(text: str) -> str:
 
 
 def origins(text: str) -> tuple[str, ...]:
-    """A list of origins, each once, in the order given."""
+    """Parse a list of origins, and remove duplicates."""
     findings: list[Finding] = []
     accepted: dict[str, None] = {}
     entries = words(text)
     if not entries:
-        raise Unusable(Finding("holds no origin", f"write {_ORIGIN}"))
+        raise Unusable(Finding("contains no origin", f"write {_ORIGIN}"))
     for number, entry in enumerate(entries, 1):
         try:
             accepted[origin(entry)] = None
         except Unusable as problem:
             where = f"entry {number} " if len(entries) > 1 else ""
-            findings += (Finding(where + found.what, found.remedy) for found in problem.findings)
+            findings += (Finding(where + found.fault, found.remedy) for found in problem.findings)
     if findings:
         raise Unusable(*findings)
     return tuple(accepted)
 
 
 def base_url(text: str) -> str:
-    """The address of an API, with or without a path; without a slash at its end."""
+    """Parse the address of an API, which may have a path, and remove a slash at its end."""
     parts = _web_url(text)
     if "?" in text or "#" in text:
-        remedy = "write the address without what follows the path"
+        remedy = "remove everything after the path"
         raise Unusable(Finding("has a query or a fragment", remedy))
     return _origin_of(parts) + parts.path.rstrip("/")
 
 
 def _web_url(text: str) -> SplitResult:
-    """The parts of an http(s) URL. Raises Unusable naming every bad part."""
+    """Split an http(s) URL.
+
+    :raises Unusable: lists every part that is not valid
+    """
     form = f"write {_ORIGIN}"
     if re.search(r"[\s\\\x00-\x1f]", text):
         raise Unusable(Finding("contains a space or a backslash", form))
@@ -228,7 +231,7 @@ def _web_url(text: str) -> SplitResult:
     if text.partition("://")[0].lower() not in _DEFAULT_PORTS:
         findings.append(Finding("has a scheme that is not http or https", "write https://"))
     if "@" in parts.netloc:
-        findings.append(Finding("holds a user name or password", "leave out the part up to @"))
+        findings.append(Finding("contains a user name or password", "remove the part up to @"))
     if not hostname:
         findings.append(Finding("has no host", form))
     elif not is_host(hostname):
@@ -261,7 +264,7 @@ def _origin_of(parts: SplitResult) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What is wrong with how a text is written, and the text as it was probably meant."""
+    """The result of examining a text: its faults, and the text as it was probably meant."""
 
     text: str
     findings: tuple[Finding, ...]
@@ -269,22 +272,22 @@ class Examined:
 
 
 def examine(raw: str, kind: Kind, *, many: bool = False) -> Examined:
-    """Examine a text as it was found.
+    """Examine a text before it is parsed.
 
-    :param many: the setting is a list, which may run over several lines
+    :param many: whether the setting is a list, which may contain line breaks
     """
     findings: list[Finding] = []
     value = raw.strip()
     if value != raw:
-        what = "has whitespace around its value" if value else "consists of whitespace"
-        findings.append(Finding(what, "remove the spaces and line ends", NOT_DEVELOPMENT))
+        fault = "has whitespace around its value" if value else "consists of whitespace"
+        findings.append(Finding(fault, "remove the spaces and line ends", NOT_DEVELOPMENT))
     invisible = _invisible(value, kind, many=many)
     if invisible:
         findings.append(Finding(f"contains {invisible}", "type the value again, on one line"))
     quoted = [end in _QUOTES for end in (value[:1], value[-1:]) if end]
     if (all(quoted) and len(value) > 1) or (any(quoted) and kind is not Kind.PROSE):
-        what = "is still in quotes" if all(quoted) else "has a quote at one end"
-        findings.append(Finding(what, "write it without quotes", NOT_DEVELOPMENT))
+        fault = "is still in quotes" if all(quoted) else "has a quote at one end"
+        findings.append(Finding(fault, "write it without quotes", NOT_DEVELOPMENT))
         value = value.strip(_QUOTES).strip()
     unreplaced = ""
     if is_reference(value):
@@ -297,20 +300,20 @@ def examine(raw: str, kind: Kind, *, many: bool = False) -> Examined:
 
 
 def is_placeholder(value: str, kind: Kind) -> bool:
-    """Whether somebody was meant to replace the text: changeme, your-key-here, <key>, None."""
+    """Check whether the text is a placeholder, such as changeme, your-key-here, <key> or None."""
     if _PLACEHOLDER.fullmatch(value):
         return True
     return kind is Kind.KEY and bool(_NO_KEY.fullmatch(value) or _PLACEHOLDER_IN_KEY.search(value))
 
 
 def is_reference(value: str) -> bool:
-    """Whether the whole text is a reference to a variable, such as ${SECRET_KEY}."""
+    """Check whether the whole text is a reference to a variable, such as ${SECRET_KEY}."""
     return _REFERENCE.fullmatch(value) is not None
 
 
 def _invisible(value: str, kind: Kind, *, many: bool) -> str:
-    """The first character that is invisible or not text, in words; else ""."""
-    # People's names may hold joiners and no-break spaces.
+    """Describe the first character that is invisible or not text, or return an empty string."""
+    # Names of people may contain joiners and no-break spaces.
     suspects = ("Cc",) if kind is Kind.PROSE else ("Cc", "Cf", "Zs", "Zl", "Zp")
     for character in value:
         if character == " " or (many and character in "\r\n\t"):

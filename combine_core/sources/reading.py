@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
-from combine_core.sources.jobs import enqueue_reading
 from combine_core.sources.model import ReadingState, Source, SourceRevision
 from combine_core.sources.revisions import promote, settle_state
-from combine_core.sources.service import FileText, UploadedFile, content_of
+from combine_core.sources.service import FileText, UploadedFile, content_of, enqueue_reading
 
 # A worker may be killed once or twice while it reads a file. After that, the file itself is the cause.
 MAX_ATTEMPTS = 3

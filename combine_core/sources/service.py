@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from combine_core.database import NEWEST_FIRST, KeptList, Page, as_text, new_id
 from combine_core.database.copying import add_row
+from combine_core.jobs import enqueue
 from combine_core.readers import (
     Block,
     Unreadable,
@@ -26,12 +27,14 @@ from combine_core.readers import (
     is_read_at_once,
     read_file,
 )
-from combine_core.sources.jobs import enqueue_reading
 from combine_core.sources.model import ReadingState, Source, SourceRevision
 from combine_core.text import InvalidText, clean_name, clean_text
 
 MAX_SOURCE_BYTES = 4 * 1024 * 1024
 _PIECE = 65_536
+# The job with which a worker reads an uploaded file (combine_core.sources.reading).
+READ_QUEUE = "readings"
+READ_TASK = "combine.read_source"
 
 _MEDIA_TYPES = {
     ".md": "text/markdown",
@@ -244,6 +247,11 @@ def add_unread_revision(
     enqueue_reading(session, revision.id)
 
 
+def enqueue_reading(session: Session, revision_id: uuid.UUID) -> None:
+    """Queue the reading of a revision. A worker can take the job when the caller's transaction commits."""
+    enqueue(session, READ_TASK, READ_QUEUE, revision_id=str(revision_id))
+
+
 def find_same_source(session: Session, project_id: uuid.UUID, text: str) -> Source | None:
     """Return the newest source of this project with this text, whatever its name.
 
@@ -293,8 +301,10 @@ def list_sources(
     limit: int = 50,
 ) -> Page[ListedSource[str]]:
     """Return a page of the sources of a project, all or those of a name, without their texts."""
-    kept, named = (_ALL, {}) if name is None else (_NAMED, {"name": name})
-    return kept.page(session, sort=sort, cursor=cursor, limit=limit, project_id=project_id, **named)
+    query, parameters = (_ALL, {}) if name is None else (_NAMED, {"name": name})
+    return query.page(
+        session, sort=sort, cursor=cursor, limit=limit, project_id=project_id, **parameters
+    )
 
 
 def find_source(session: Session, project_id: uuid.UUID, source_id: uuid.UUID) -> Source | None:

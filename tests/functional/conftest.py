@@ -25,8 +25,7 @@ from combine_core.llm.openai_chat import OpenAIProvider
 from combine_core.runs.execute import StepRunner
 from combine_core.runs.jobs import QUEUES, TASK
 from combine_core.runs.reading import read_revision
-from combine_core.sources.jobs import QUEUE as READ_QUEUE
-from combine_core.sources.jobs import TASK as READ_TASK
+from combine_core.sources.service import READ_QUEUE, READ_TASK
 from combine_core.users import Membership, Role, User, get_or_create_user
 from tests.postgres_cluster import wait_for
 from tests.vendor_server import Exchange, Reply, VendorServer, ok

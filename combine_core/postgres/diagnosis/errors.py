@@ -93,7 +93,7 @@ class ServerError:
 
     @property
     def is_missing_rule(self) -> bool:
-        """Whether no line of pg_hba.conf matches. With or without TLS, another line may match."""
+        """True if no line of pg_hba.conf matches. With or without TLS, another line may match."""
         return self.sqlstate == "28000" and self.routine in {NO_RULE, ""}
 
     def diagnosis(self) -> Diagnosis:

@@ -221,12 +221,12 @@ class Attempt:
 
     @property
     def lacks_rule(self) -> bool:
-        """Whether no line of pg_hba.conf matched in any try of libpq."""
+        """True if no line of pg_hba.conf matched in any try of libpq."""
         return bool(self.errors) and all(error.is_missing_rule for error in self.errors)
 
     @property
     def matched_rule(self) -> bool:
-        """Whether a line of pg_hba.conf matched."""
+        """True if a line of pg_hba.conf matched."""
         return self.signed_in or self.used_password or self.lacks_password
 
     def diagnosis(self, place: str) -> Diagnosis:

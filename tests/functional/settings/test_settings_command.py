@@ -76,7 +76,9 @@ def test_the_table_says_value_source_and_help(ini):
     (ini.parent / ".env").write_text(f"SECRET_KEY='{KEY}'\n")
     done = run(COMBINE, "settings", "-c", str(ini), DATABASE_URL=URL, PORT="8123")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert line_of(done.stdout, "ENVIRONMENT").startswith("ENVIRONMENT production ini Where the")
+    assert line_of(done.stdout, "ENVIRONMENT").startswith(
+        "ENVIRONMENT production ini The environment"
+    )
     assert line_of(done.stdout, "SECRET_KEY").startswith("SECRET_KEY ******** .env Signs")
     shown = "DATABASE_URL postgresql://********@db:5432/combine environment The"
     assert line_of(done.stdout, "DATABASE_URL").startswith(shown)

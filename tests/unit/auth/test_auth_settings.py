@@ -36,7 +36,7 @@ def auth(environ=None, ini=None, path=None) -> AuthSettings:
 
 
 def problems(environ=None, ini=None):
-    return [(p.variable, p.what) for p in checked(environ, ini).problems]
+    return [(p.variable, p.fault) for p in checked(environ, ini).problems]
 
 
 def test_google_and_microsoft_are_named_by_default():
@@ -162,7 +162,7 @@ def test_misspelt_keys_of_a_provider_stop_the_start():
 @pytest.mark.parametrize("key", ["combine_auth.okta.issuer", "combine_auth.okta_client_id"])
 def test_keys_of_a_provider_that_is_not_named(key):
     (problem,) = checked(ini={key: "https://x.example"}).problems
-    assert problem.what == "belongs to okta, which combine_auth.providers does not name"
+    assert problem.fault == "belongs to okta, which combine_auth.providers does not name"
     assert problem.remedy == "add okta to combine_auth.providers, or remove it"
 
 
@@ -176,7 +176,7 @@ def test_misspelt_variables_of_a_provider_in_the_env_file(tmp_path):
 
 def test_the_faults_of_a_provider_name_no_value():
     outcome = checked({**OKTA, "OKTA_CLIENT_SECRET": "'canary'"})
-    assert [(f.variable, f.what) for f in outcome.faults] == [
+    assert [(f.variable, f.fault) for f in outcome.faults] == [
         ("OKTA_CLIENT_SECRET", "is still in quotes")
     ]
     assert "canary" not in str(outcome)
@@ -188,7 +188,7 @@ def test_the_faults_of_a_provider_name_no_value():
 @pytest.mark.parametrize("name", ["Okta", "my-okta", "1okta", "local", "o" * 32, "okta.com"])
 def test_names_that_are_refused(name):
     (problem,) = checked({"AUTH_PROVIDERS": f"google,{name}"}).problems
-    assert problem.what == "has an entry 2 that cannot be a provider's name"
+    assert problem.fault == "has an entry 2 that cannot be a provider's name"
 
 
 @pytest.mark.parametrize(
@@ -332,5 +332,5 @@ def test_start_says_that_anyone_gets_in():
     assert outcome.problems == ()
     [warning] = outcome.warnings
     assert warning.variable == "SIGN_UP"
-    assert "every person with a provider account gets in" in warning.what
+    assert "every person with a provider account gets in" in warning.fault
     assert checked({"SIGN_UP": "anyone", "ENVIRONMENT": "development"}).warnings == ()

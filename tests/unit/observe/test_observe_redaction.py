@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from combine_core.observe.redaction import LogRedactor
+from combine_core.settings.redaction import LogRedactor
 
 
 @pytest.mark.parametrize(

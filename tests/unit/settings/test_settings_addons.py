@@ -69,7 +69,7 @@ def test_its_settings_are_resolved_once():
 def test_its_problems_are_among_the_others():
     ini = {"combine_health.details": "canary", "combine_health.detials": "local"}
     outcome = check_all(ini, None, {"ENVIRONMENT": "test"}, WITH_HEALTH)
-    assert [(p.variable, p.what) for p in outcome.problems] == [
+    assert [(p.variable, p.fault) for p in outcome.problems] == [
         ("DATABASE_URL", "is not set"),
         ("COMBINE_HEALTH_DETAILS", "has an unusable value"),
         ("combine_health.detials", "is not a setting"),
@@ -132,7 +132,7 @@ def test_an_add_on_that_cannot_be_loaded_stops_only_those_who_include_it():
     assert check_all({}, None, DEVELOPMENT).problems == ()
     ini = {"pyramid.includes": "combine_core combine_lacking combine_faulty combine_wrong"}
     found = {
-        p.variable: f"{p.what}: {p.remedy}" for p in check_all(ini, None, DEVELOPMENT).problems
+        p.variable: f"{p.fault}: {p.remedy}" for p in check_all(ini, None, DEVELOPMENT).problems
     }
     assert "a_missing_package" in found["combine_lacking"]
     assert "install combine_lacking with all its dependencies" in found["combine_lacking"]
@@ -147,7 +147,7 @@ def test_keys_for_each_check_are_known():
     (problem,) = check_all(
         {"combine_health.check.redis.tiemout": "2"}, None, DEVELOPMENT, WITH_HEALTH
     ).problems
-    assert problem.what == "is not a setting"
+    assert problem.fault == "is not a setting"
 
 
 def test_the_add_ons_of_an_ini():
@@ -159,7 +159,7 @@ def test_the_add_ons_of_an_ini():
 
 def problems(ini, used=WITH_AUTH):
     return [
-        (p.variable, p.what, p.remedy) for p in check_all(ini, None, DEVELOPMENT, used).problems
+        (p.variable, p.fault, p.remedy) for p in check_all(ini, None, DEVELOPMENT, used).problems
     ]
 
 

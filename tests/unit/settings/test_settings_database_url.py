@@ -22,7 +22,7 @@ from combine_core.settings.declaration import Unusable
 
 
 def whats(url: str) -> list[str]:
-    return [finding.what for finding in examine(url)]
+    return [finding.fault for finding in examine(url)]
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2", "POSTGRESQL"])
@@ -169,7 +169,7 @@ def test_escaped_credentials_arrive_as_they_were_meant(password, user):
     url = f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@db:5432/combine"
     findings = examine(url)
     assert all(
-        "placeholder" in f.what or "quotes" in f.what or "reference" in f.what for f in findings
+        "placeholder" in f.fault or "quotes" in f.fault or "reference" in f.fault for f in findings
     )
     if not findings:
         parsed = make_url(parse_database_url(url).get_secret_value())

@@ -71,5 +71,5 @@ def test_asking_twice_is_no_conflict_and_settings_can_be_introspected():
 
 
 def test_without_the_include_there_are_none():
-    with pytest.raises(LookupError, match="comes first"):
+    with pytest.raises(LookupError, match="not loaded yet"):
         settings_of(Configurator().registry, CoreSettings)

@@ -58,7 +58,7 @@ def test_values(tmp_path, line, value):
 )
 def test_a_line_that_cannot_be_read_is_named_by_its_number(tmp_path, content, line):
     found = read(tmp_path, content)
-    assert [p.what for p in found.problems] == [f"has a line {line} that cannot be read"]
+    assert [p.fault for p in found.problems] == [f"has a line {line} that cannot be read"]
     assert "canary" not in str(found.problems[0])
 
 
@@ -68,28 +68,28 @@ def test_the_lines_around_it_count(tmp_path):
 
 def test_a_file_in_another_encoding_is_named_by_its_line(tmp_path):
     (problem,) = read(tmp_path, b"A=b\nB=canary\xff\n").problems
-    assert problem.what == "is not UTF-8 in line 2"
+    assert problem.fault == "is not UTF-8 in line 2"
     (problem,) = read(tmp_path, "A=b".encode("utf-16")).problems
-    assert problem.what == "is not UTF-8 in line 1"
+    assert problem.fault == "is not UTF-8 in line 1"
 
 
 def test_a_folder_of_that_name(tmp_path):
     (tmp_path / ".env").mkdir()
     (problem,) = read_env_file(tmp_path / ".env").problems
-    assert problem.what == "is not a file"
+    assert problem.fault == "is not a file"
 
 
 def test_a_path_that_cannot_be_asked_for(tmp_path):
     (tmp_path / "file").write_text("")
     (problem,) = read_env_file(tmp_path / ("x" * 5000) / ".env").problems
-    assert "cannot be read" in problem.what
+    assert "cannot be read" in problem.fault
 
 
 def test_a_variable_set_twice(tmp_path):
     found = read(tmp_path, "A=canary\nB=1\nA=canary2\nB=1\n")
     assert found.values == {"A": "canary2", "B": "1"}
     (warning,) = found.warnings
-    assert warning.what == "sets the variable of line 3 a second time, to another value"
+    assert warning.fault == "sets the variable of line 3 a second time, to another value"
     assert "canary" not in str(warning)
 
 

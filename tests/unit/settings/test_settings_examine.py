@@ -10,7 +10,7 @@ from combine_core.settings.values import examine
 
 
 def whats(raw: str, kind: Kind = Kind.WORD, *, many: bool = False) -> list[str]:
-    return [finding.what for finding in examine(raw, kind, many=many).findings]
+    return [finding.fault for finding in examine(raw, kind, many=many).findings]
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def whats(raw: str, kind: Kind = Kind.WORD, *, many: bool = False) -> list[str]:
 @pytest.mark.parametrize("kind", Kind)
 def test_quotes_around_a_value(raw, kind):
     examined = examine(raw, kind)
-    assert [finding.what for finding in examined.findings] == ["is still in quotes"]
+    assert [finding.fault for finding in examined.findings] == ["is still in quotes"]
     assert examined.text == "value"
 
 
@@ -45,14 +45,14 @@ def test_a_quote_at_one_end(raw):
 )
 def test_stray_whitespace(raw):
     examined = examine(raw, Kind.WORD)
-    assert [finding.what for finding in examined.findings] == ["has whitespace around its value"]
+    assert [finding.fault for finding in examined.findings] == ["has whitespace around its value"]
     assert examined.text == "value"
 
 
 @pytest.mark.parametrize("raw", [" ", "\n", "\t \r\n"])
 def test_nothing_but_whitespace(raw):
     examined = examine(raw, Kind.WORD)
-    assert [finding.what for finding in examined.findings] == ["consists of whitespace"]
+    assert [finding.fault for finding in examined.findings] == ["consists of whitespace"]
     assert examined.text == ""
 
 
@@ -135,7 +135,7 @@ PLACEHOLDERS = [
 def test_placeholders(raw, kind):
     examined = examine(raw, kind)
     assert examined.placeholder
-    assert [finding.what for finding in examined.findings] == ["still holds a placeholder"]
+    assert [finding.fault for finding in examined.findings] == ["still holds a placeholder"]
 
 
 INSIDE_KEYS = [

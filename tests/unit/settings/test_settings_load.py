@@ -33,17 +33,17 @@ def checked(environ=None, ini=None, env_file=None, tmp_path: Path | None = None)
 
 
 def problems(environ=None, ini=None, **more) -> list[tuple[str, str]]:
-    return [(p.variable, p.what) for p in checked(environ, ini, **more).problems]
+    return [(p.variable, p.fault) for p in checked(environ, ini, **more).problems]
 
 
 def faults(environ=None, ini=None, **more) -> list[tuple[str, str]]:
     outcome = checked(environ, ini, **more)
     assert outcome.problems == ()
-    return [(f.variable, f.what) for f in outcome.faults]
+    return [(f.variable, f.fault) for f in outcome.faults]
 
 
 def warnings(environ=None, ini=None, **more) -> list[tuple[str, str]]:
-    return [(w.variable, w.what) for w in checked(environ, ini, **more).warnings]
+    return [(w.variable, w.fault) for w in checked(environ, ini, **more).warnings]
 
 
 def core(environ=None, ini=None, **more) -> CoreSettings:
@@ -247,11 +247,11 @@ def test_in_production_a_missing_address_is_a_warning():
 def test_a_public_url_that_is_no_allowed_origin():
     environ = {"PUBLIC_URL": "https://a.example", "ALLOWED_ORIGINS": "https://b.example"}
     (problem,) = checked({**SOUND, **environ}).problems
-    assert (problem.variable, problem.what) == ("PUBLIC_URL", "is missing from ALLOWED_ORIGINS")
+    assert (problem.variable, problem.fault) == ("PUBLIC_URL", "is missing from ALLOWED_ORIGINS")
     assert "https://a.example" in problem.remedy
     development = checked({"ENVIRONMENT": "development", **environ})
     assert development.problems == ()
-    assert [w.what for w in development.warnings] == ["is missing from ALLOWED_ORIGINS"]
+    assert [w.fault for w in development.warnings] == ["is missing from ALLOWED_ORIGINS"]
 
 
 def test_a_list_as_json_is_no_placeholder():
@@ -297,7 +297,7 @@ def test_local_sign_in_stops_every_start_but_that_of_development(environment, wh
         ini["combine_auth.local_sign_in"] = "true"
     (problem,) = checked(environ, ini).problems
     assert problem.variable == "COMBINE_AUTH_LOCAL_SIGN_IN"
-    assert f"and this is {environment}" in problem.what
+    assert f"and this is {environment}" in problem.fault
 
 
 def test_local_sign_in_in_development():
@@ -544,9 +544,9 @@ def test_mail_is_encrypted_unless_said_otherwise():
     ("given", "found"),
     [
         ({"MAIL_FROM": ""}, ("SMTP_HOST", "is set, but MAIL_FROM is not")),
-        ({"MAIL_FROM": "Combine <a@example.com>"}, ("MAIL_FROM", "is no mail address")),
-        ({"MAIL_FROM": "a@example.com, b@example.com"}, ("MAIL_FROM", "is no mail address")),
-        ({"SMTP_HOST": "smtp://mail"}, ("SMTP_HOST", "is no host name")),
+        ({"MAIL_FROM": "Combine <a@example.com>"}, ("MAIL_FROM", "is not a mail address")),
+        ({"MAIL_FROM": "a@example.com, b@example.com"}, ("MAIL_FROM", "is not a mail address")),
+        ({"SMTP_HOST": "smtp://mail"}, ("SMTP_HOST", "is not a host name")),
         ({"SMTP_USER": "combine"}, ("SMTP_USER", "is set, but SMTP_PASSWORD is not")),
         ({"SMTP_PASSWORD": "x7Qp-1"}, ("SMTP_PASSWORD", "is set, but SMTP_USER is not")),
         (

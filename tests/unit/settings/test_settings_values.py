@@ -41,7 +41,7 @@ def test_whole_numbers_out_of_range(text):
     with pytest.raises(Unusable) as raised:
         whole(1, 500)(text)
     (finding,) = raised.value.findings
-    assert finding.what == "is out of range"
+    assert finding.fault == "is out of range"
     assert finding.remedy == "write a whole number from 1 to 500"
 
 
@@ -159,7 +159,7 @@ def test_an_origin_as_browsers_send_it(text, plain):
         ("https://a.example:", "port", "scheme://host"),
         ("https://a.example:x", "port", "scheme://host"),
         ("https://a.example:70000", "port", "scheme://host"),
-        ("https://u:p@a.example", "user name or password", "leave out"),
+        ("https://u:p@a.example", "user name or password", "remove the part"),
         ("*", "wildcard", "scheme://host"),
         ("https://*.example.com", "wildcard", "scheme://host"),
         ("null", "null", "scheme://host"),
@@ -171,7 +171,7 @@ def test_texts_that_are_not_origins(text, what, remedy):
     with pytest.raises(Unusable) as raised:
         origin(text)
     (finding,) = raised.value.findings
-    assert what in finding.what
+    assert what in finding.fault
     assert remedy in finding.remedy
 
 
@@ -191,7 +191,7 @@ def test_a_list_of_origins(text):
 def test_each_wrong_entry_is_named_by_its_number():
     with pytest.raises(Unusable) as raised:
         origins("https://a.b, https://c.d/, https://e.f, *")
-    assert [finding.what for finding in raised.value.findings] == [
+    assert [finding.fault for finding in raised.value.findings] == [
         "entry 2 has a trailing slash",
         "entry 4 contains a wildcard, which would allow other people's sites",
     ]
