@@ -65,13 +65,13 @@ def delete(context: CommentContext, request: Request) -> HTTPNoContent:
     return HTTPNoContent()
 
 
-def list_mine(context: InboxContext, request: Request) -> Json:
+def list_mentions_of_user(context: InboxContext, request: Request) -> Json:
     query = request.openapi_validated.parameters.query
     page = list_mentions(request.dbsession, context.identity.user_id, **query)
     return show_page(request, page, show_comment)
 
 
-def read(context: CommentContext, request: Request) -> HTTPNoContent:
+def mark_comment_read(context: CommentContext, request: Request) -> HTTPNoContent:
     mark_read(request.dbsession, context.comment_id, context.identity.user_id)
     return HTTPNoContent()
 
@@ -98,14 +98,14 @@ def includeme(config: Configurator) -> None:
     config.add_endpoint(
         "api.read_comment",
         "/comments/{id}/read",
-        View("POST", read, Permission.DOCUMENTS_READ),
+        View("POST", mark_comment_read, Permission.DOCUMENTS_READ),
         factory=CommentContext,
         openapi=True,
     )
     config.add_endpoint(
         "api.mentions",
         "/inbox/mentions",
-        View("GET", list_mine, Permission.DOCUMENTS_READ),
+        View("GET", list_mentions_of_user, Permission.DOCUMENTS_READ),
         factory=InboxContext,
         openapi=True,
     )

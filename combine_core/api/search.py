@@ -15,7 +15,7 @@ from combine_core.web.endpoints import View
 from combine_core.web.paging import show_page
 
 
-def find(context: ProjectContext, request: Request) -> Json:
+def search_project(context: ProjectContext, request: Request) -> Json:
     query = dict(request.openapi_validated.parameters.query)
     kind = query.pop("kind", None)
     kinds = list(EntryKind) if kind is None else [EntryKind(kind)]
@@ -38,7 +38,7 @@ def includeme(config: Configurator) -> None:
     config.add_endpoint(
         "api.search",
         "/projects/{slug}/search",
-        View("GET", find, Permission.SOURCES_READ),
+        View("GET", search_project, Permission.SOURCES_READ),
         factory=ProjectContext,
         openapi=True,
     )

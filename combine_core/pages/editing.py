@@ -40,7 +40,7 @@ from combine_core.web.forms import Form, sentence, text_of
 from combine_core.web.memory_budget import hold_memory
 
 _TEMPLATE = "combine_core:pages/edit.jinja2"
-_PLACES = {"up": -1, "down": 1, "remove": None}
+_OFFSETS = {"up": -1, "down": 1, "remove": None}
 
 
 def show_statement(
@@ -101,9 +101,9 @@ def save(context: DocumentContext, request: Request) -> dict[str, Any] | HTTPSee
 
 def move(context: DocumentContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
     """Add a version with the statement at another position, or without the statement."""
-    if text_of(request, "to") not in _PLACES:
+    if text_of(request, "to") not in _OFFSETS:
         raise HTTPBadRequest
-    offset = _PLACES[text_of(request, "to")]
+    offset = _OFFSETS[text_of(request, "to")]
     return _edit(context, request, lambda content, at, _: move_statement(content, at, offset))
 
 

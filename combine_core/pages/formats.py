@@ -24,7 +24,7 @@ from combine_core.evidence import reason_in_words, repair_in_words
 from combine_core.portability.provenance import past_in_words, provenance_in_words
 from combine_core.runs import Call, CallState, CallSums
 
-_STEPS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+_UNITS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def moment(value: datetime) -> Markup:
@@ -40,7 +40,7 @@ def duration(seconds: float) -> str:
     """Return a duration in its two largest units, such as ``3 min 20 s``."""
     left = max(0, round(seconds))
     parts = []
-    for unit, size in _STEPS:
+    for unit, size in _UNITS:
         count, left = divmod(left, size)
         if count:
             parts.append(f"{count}\N{NO-BREAK SPACE}{unit}")

@@ -152,7 +152,7 @@ def problem_of(registry: Registry, error: Exception) -> ProblemError:
     """Translate an exception with the registered translations. An unexpected one becomes 500."""
     added: Mapping[type, Translate] = registry.get(_REGISTRY, {})
     for kind in type(error).__mro__:
-        translate = added.get(kind) or _SHARED.get(kind)
+        translate = added.get(kind) or _BUILT_IN.get(kind)
         if translate is not None:
             return translate(error)
     return ProblemError(500, DETAILS[500])
@@ -223,7 +223,7 @@ def _text_problem(error: InvalidText) -> ProblemError:
 
 
 # Errors of libraries and of the modules below this one. Each package adds its own errors.
-_SHARED: Mapping[type, Translate] = {
+_BUILT_IN: Mapping[type, Translate] = {
     ProblemError: lambda error: error,
     HTTPException: _http_problem,
     BadCSRFToken: _csrf_problem,
