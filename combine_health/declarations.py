@@ -156,7 +156,7 @@ class HealthSettings:
         return {
             setting: value
             for (check, setting), value in self.overrides.items()
-            if check == in_variable(name)
+            if check == to_variable(name)
         }
 
 
@@ -171,7 +171,7 @@ class CheckOverrides:
     critical: bool = option("bool", flag, "Whether the check decides readiness.")
 
 
-def in_variable(name: str) -> str:
+def to_variable(name: str) -> str:
     """Return ``name`` in the form that environment variables use."""
     return re.sub(r"[^A-Z0-9]", "_", name.upper())
 
@@ -262,15 +262,15 @@ SERVER_OWN = (
 )
 
 
-def of_check(name: str, option: Option) -> DeclaredSetting:
-    variable = f"{VARIABLE_PREFIX}CHECK_{in_variable(name)}_{option.name.upper()}"
+def check_setting(name: str, option: Option) -> DeclaredSetting:
+    variable = f"{VARIABLE_PREFIX}CHECK_{to_variable(name)}_{option.name.upper()}"
     key = f"{CHECK}{name}.{option.name}"
     return DeclaredSetting(
         key, variable, option.type, None, option.help, option.read, secret=option.secret
     )
 
 
-def of_group(name: str) -> DeclaredSetting:
-    variable = f"{VARIABLE_PREFIX}GROUP_{in_variable(name)}"
+def group_setting(name: str) -> DeclaredSetting:
+    variable = f"{VARIABLE_PREFIX}GROUP_{to_variable(name)}"
     help_ = "Checks that decide /health/ready/NAME; they replace the checks that declare the group."
     return DeclaredSetting(f"{GROUP}{name}", variable, "names", None, help_, names)

@@ -17,7 +17,7 @@ from combine_health.declarations import (
     SERVER_OWN,
     VARIABLE_PREFIX,
     DeclaredSetting,
-    in_variable,
+    to_variable,
 )
 from combine_health.options import count, flag, names, number
 
@@ -66,7 +66,7 @@ def declared_by_installed(
     """
     for point in entry_points(group=ENTRY_POINTS):
         if not load_entry_points or point.name in disabled:
-            name, variable = point.name, in_variable(point.name)
+            name, variable = point.name, to_variable(point.name)
             help_ = f"A setting of the plugin {name}, which is disabled."
             key = f"{PREFIX}{variable.lower()}_NAME"
             yield DeclaredSetting(key, f"{VARIABLE_PREFIX}{variable}_NAME", "", None, help_, str)
@@ -78,7 +78,7 @@ def declared_by_installed(
 
 
 def _declaration(name: str, kind: Any, help_: str, default: Any, secret: bool) -> DeclaredSetting:
-    key, variable = f"{PREFIX}{name}", VARIABLE_PREFIX + in_variable(name)
+    key, variable = f"{PREFIX}{name}", VARIABLE_PREFIX + to_variable(name)
     if not _NAME.fullmatch(name) or f"{key}.".startswith((CHECK, GROUP)) or variable in _TAKEN:
         raise ValueError(
             f"setting {name!r}: the name is taken, or has characters other than a-z, 0-9, _ and ."

@@ -20,9 +20,9 @@ from combine_health.declarations import (
     VARIABLE_PREFIX,
     DeclaredSetting,
     HealthSettings,
-    in_variable,
-    of_check,
-    of_group,
+    check_setting,
+    group_setting,
+    to_variable,
 )
 from combine_health.engine.check import NAME
 from combine_health.options import MASK
@@ -36,10 +36,10 @@ __all__ = [
     "HealthSettings",
     "ResolvedSetting",
     "declared",
-    "in_variable",
     "read_server",
     "read_settings",
     "resolve",
+    "to_variable",
     "verify_checks",
 ]
 
@@ -62,8 +62,8 @@ class ResolvedSetting:
 
 def declared() -> list[DeclaredSetting]:
     """Return every setting of the add-on. NAME is a placeholder for the name of a check or group."""
-    checks = [of_check("NAME", option) for option in PER_CHECK.values()]
-    return [*OWN, *checks, *configured.examples(), of_group("NAME"), *SERVER_OWN]
+    checks = [check_setting("NAME", option) for option in PER_CHECK.values()]
+    return [*OWN, *checks, *configured.examples(), group_setting("NAME"), *SERVER_OWN]
 
 
 def declared_by_plugins(
@@ -111,7 +111,7 @@ def read_settings(
     return HealthSettings(
         **{setting.name.removeprefix(PREFIX): values[setting.name] for setting in OWN},
         overrides={
-            (in_variable(name), setting): value
+            (to_variable(name), setting): value
             for (name, setting), value in per_check_values.items()
             if setting in PER_CHECK
         },
@@ -153,7 +153,7 @@ def verify_checks(settings: HealthSettings, known: Collection[str]) -> None:
     unknown += [
         f"combine_health.check.{name.lower()}.{setting} is set"
         for name, setting in settings.overrides
-        if name not in set(map(in_variable, known))
+        if name not in set(map(to_variable, known))
     ]
     unknown += [
         f"combine_health.group.{group} names {name!r}"
@@ -184,30 +184,30 @@ def read_server(ini: Mapping[str, Any], environ: Mapping[str, str] | None = None
 def resolve_setting(
     setting: DeclaredSetting, ini: Mapping[str, Any], environ: Mapping[str, str]
 ) -> ResolvedSetting:
-    given, source, where = None, "default", ""
+    raw, source, where = None, "default", ""
     for variable in (setting.variable, *setting.also):
         if environ.get(variable, "").strip():
-            given, source, where = environ[variable], "environment", variable
+            raw, source, where = environ[variable], "environment", variable
             break
     else:
         if setting.name in ini:
-            given, source, where = ini[setting.name], "ini", setting.name
-    if given is None or (setting.default is None and not _as_text(given).strip()):
+            raw, source, where = ini[setting.name], "ini", setting.name
+    if raw is None or (setting.default is None and not _as_text(raw).strip()):
         return ResolvedSetting(setting, setting.default, "default")
     try:
-        value = setting.read(_as_text(given))
+        value = setting.read(_as_text(raw))
     except ValueError as error:
         # The parser of a plugin may repeat the value in its message.
-        if setting.secret and _as_text(given).strip() in str(error):
+        if setting.secret and _as_text(raw).strip() in str(error):
             error = ValueError("this value is invalid")
-        shown = MASK if setting.secret else repr(_as_text(given))
+        shown = MASK if setting.secret else repr(_as_text(raw))
         return ResolvedSetting(setting, setting.default, source, f"{where} is {shown}: {error}")
     return ResolvedSetting(setting, value, source)
 
 
-def _as_text(given: Any) -> str:
+def _as_text(raw: Any) -> str:
     """Convert a setting that was set in Python into the text that an ini file would contain."""
-    return " ".join(map(str, given)) if isinstance(given, list | tuple) else str(given)
+    return " ".join(map(str, raw)) if isinstance(raw, list | tuple) else str(raw)
 
 
 _VARIABLE_OF_CHECK = re.compile(
@@ -228,17 +228,17 @@ def _named(ini: Mapping[str, Any], environ: Mapping[str, str]) -> list[DeclaredS
     for key in map(str, ini):
         name, _, option = key.removeprefix(CHECK).rpartition(".")
         if key.startswith(CHECK) and option in PER_CHECK and name:
-            setting = of_check(name, PER_CHECK[option])
+            setting = check_setting(name, PER_CHECK[option])
             found[setting.variable] = setting
         elif key.startswith(GROUP) and NAME.fullmatch(key.removeprefix(GROUP)):
-            setting = of_group(key.removeprefix(GROUP))
+            setting = group_setting(key.removeprefix(GROUP))
             found[setting.variable] = setting
     for variable in environ:
         if match := _VARIABLE_OF_CHECK.fullmatch(variable):
-            setting = of_check(match["name"].lower(), PER_CHECK[match["setting"].lower()])
+            setting = check_setting(match["name"].lower(), PER_CHECK[match["setting"].lower()])
             found.setdefault(variable, setting)
         elif match := _VARIABLE_OF_GROUP.fullmatch(variable):
-            found.setdefault(variable, of_group(match["name"].lower()))
+            found.setdefault(variable, group_setting(match["name"].lower()))
     for setting in configured.accepted(ini, environ):
         if setting.name in ini or environ.get(setting.variable, "").strip():
             found[setting.variable] = setting
@@ -265,7 +265,7 @@ def _unknown(
         for key in ini
         if str(key).startswith(PREFIX)
         and str(key) not in {*names, RESOLVED}
-        and not in_variable(str(key)).startswith(of_unloaded)
+        and not to_variable(str(key)).startswith(of_unloaded)
     ]
     problems += [
         _misspelt(variable, variables, VARIABLE_PREFIX)

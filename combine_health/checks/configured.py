@@ -10,8 +10,8 @@ from combine_health.declarations import (
     PER_CHECK,
     VARIABLE_PREFIX,
     DeclaredSetting,
-    in_variable,
-    of_check,
+    check_setting,
+    to_variable,
 )
 from combine_health.engine.check import NAME, CheckKind
 from combine_health.options import Option, one_of, option, options_of, text
@@ -50,7 +50,7 @@ def uses(ini: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
         name = str(key).removeprefix(CHECK).removesuffix(f".{USE}")
         if key == f"{CHECK}{name}.{USE}" and NAME.fullmatch(name):
             found[name] = str(value).strip().lower()
-    known = {in_variable(name): name for name in found}
+    known = {to_variable(name): name for name in found}
     for variable, value in environ.items():
         stem = variable.removeprefix(f"{VARIABLE_PREFIX}CHECK_").removesuffix("_USE")
         is_one = variable == f"{VARIABLE_PREFIX}CHECK_{stem}_USE" and NAME.fullmatch(stem.lower())
@@ -65,13 +65,13 @@ def accepted(ini: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[Dec
         own = options_of(BUILT_IN[use]) if use in BUILT_IN else ()
         for each in (*options_of(_SharedOptions), *own):
             if each.name not in PER_CHECK:
-                yield of_check(name, each)
+                yield check_setting(name, each)
 
 
 def examples() -> Iterator[DeclaredSetting]:
     """Yield every setting of every built-in check, with NAME as a placeholder for the check's name."""
     for shared in options_of(_SharedOptions):
-        yield of_check("NAME", shared)
+        yield check_setting("NAME", shared)
     by_name: dict[str, list[tuple[str, Option]]] = {}
     for use, check in BUILT_IN.items():
         for each in options_of(check):
@@ -79,7 +79,7 @@ def examples() -> Iterator[DeclaredSetting]:
                 by_name.setdefault(each.name, []).append((use, each))
     for options in by_name.values():
         help_ = " ".join(f"{use}: {_with_default(each)}" for use, each in options)
-        yield of_check("NAME", replace(options[0][1], help=help_))
+        yield check_setting("NAME", replace(options[0][1], help=help_))
 
 
 def _with_default(declared: Option) -> str:

@@ -155,7 +155,7 @@ class TcpPort(BuiltIn):
     defaults: ClassVar[Mapping[str, Any]] = {"interval": 5.0}
 
     def problems(self) -> Iterator[str]:
-        return problems_of(self.host, self.port, self.timeout)
+        return address_problems(self.host, self.port, self.timeout)
 
     def __call__(self, _registry: Any) -> HealthResult:
         began = perf_counter()
@@ -166,7 +166,7 @@ class TcpPort(BuiltIn):
         return HealthResult.healthy(latency_ms=round(1000 * (perf_counter() - began), 3))
 
 
-def problems_of(host: str, number: int, timeout: float | None) -> Iterator[str]:
+def address_problems(host: str, number: int, timeout: float | None) -> Iterator[str]:
     if not host or any(char.isspace() or char in "/@\0" for char in host):
         yield "host must be a name or an address"
     if not 1 <= number <= 65535:

@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from combine_health.checks.built_in import BuiltIn
-from combine_health.checks.network import REMEDIES, connect, deadline_of_run, explain, problems_of
+from combine_health.checks.network import (
+    REMEDIES,
+    address_problems,
+    connect,
+    deadline_of_run,
+    explain,
+)
 from combine_health.engine.check import HealthResult
 from combine_health.options import days, flag, option, port, text
 
@@ -123,7 +129,7 @@ class TlsExpiry(BuiltIn):
     def problems(self) -> Iterator[str]:
         if bool(self.host) == bool(self.file):
             yield "set either host or file"
-        yield from problems_of(self.host or "file", self.port, self.timeout)
+        yield from address_problems(self.host or "file", self.port, self.timeout)
         if not 0 <= self.min_days <= self.warn_days:
             yield "min_days must be at least 0 and at most warn_days"
 

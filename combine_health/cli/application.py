@@ -37,14 +37,14 @@ def add_ini_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen_ini(given: str | None, *, required: bool = False) -> str | None:
-    """Return the ini file to use, or ``None`` if none is given and the current folder has none.
+def chosen_ini(path: str | None, *, required: bool = False) -> str | None:
+    """Return the ini file to use, or ``None`` if ``path`` is empty and the current folder has none.
 
     A file that the command line does not name is reported on stderr, because stdout is for the result.
     Raises `InputError` if a file is ``required`` and there is none.
     """
-    if given:
-        return given
+    if path:
+        return path
     deployed = os.environ.get("ENVIRONMENT", "").strip().lower() in _DEPLOYED
     candidates = [PRODUCTION] if deployed else [DEVELOPMENT, PRODUCTION]
     found = (name for name in candidates if Path(name).is_file())

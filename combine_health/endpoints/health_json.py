@@ -12,7 +12,7 @@ from combine_health.engine.probes import (
     ProbeAnswer,
     encode,
     grade_of,
-    word_of,
+    public_word,
 )
 from combine_health.engine.registry import HealthRegistry
 from combine_health.engine.state import Reading
@@ -36,10 +36,10 @@ def probe_answer(probe: Probe) -> ProbeAnswer:
     if probe.grade is not Grade.PASS:
         body["output"] = probe.status
     checks: dict[str, Json] = {}
-    for reading in probe.named:
+    for reading in probe.selected:
         checks.update(_status(reading, reading.status))
-    for reading in probe.spoken:
-        checks.update(_status(reading, word_of(reading)))
+    for reading in probe.worded:
+        checks.update(_status(reading, public_word(reading)))
     if checks:
         body["checks"] = checks
     return ProbeAnswer(probe.code, encode(body), probe.retry_after, HEALTH_JSON)

@@ -134,5 +134,5 @@ def answer(
     judged = map(probes.make_critical, shown) if request.is_selective else shown
     probe = PROBES[request.probe].judge(judged, circumstances)
     if selected is not None:
-        probe = probe.naming(shown)
-    return (health_json.probe_answer if request.as_health_json else probes.plain)(probe)
+        probe = probe.with_selected(shown)
+    return (health_json.probe_answer if request.as_health_json else probes.plain_answer)(probe)

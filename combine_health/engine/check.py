@@ -139,42 +139,42 @@ class Check:
         return self.remedies.get(cause, self.remedy)
 
     def _problems(self) -> list[str]:
-        given: Any = self  # the arguments may come from code that is not type-checked
+        unchecked: Any = self  # the arguments may come from code that is not type-checked
         found: list[str] = []
-        if not (isinstance(given.name, str) and NAME.fullmatch(given.name)):
+        if not (isinstance(unchecked.name, str) and NAME.fullmatch(unchecked.name)):
             found.append("the name must be 1 to 64 of a-z, 0-9, _ and -, starting with a letter")
-        if given.name in TAKEN:
-            found.append(f"the name {given.name!r} is a key of the body of /health/ready")
-        if not callable(given.function):
-            found.append(f"the check must be callable, not {type(given.function).__name__}")
-        if given.kind not in set(CheckKind):
+        if unchecked.name in TAKEN:
+            found.append(f"the name {unchecked.name!r} is a key of the body of /health/ready")
+        if not callable(unchecked.function):
+            found.append(f"the check must be callable, not {type(unchecked.function).__name__}")
+        if unchecked.kind not in set(CheckKind):
             found.append(f"kind must be one of {', '.join(CheckKind)}")
-        if not isinstance(given.critical, bool):
+        if not isinstance(unchecked.critical, bool):
             found.append("critical must be true or false")
-        for name, number in (("timeout", given.timeout), ("interval", given.interval)):
+        for name, number in (("timeout", unchecked.timeout), ("interval", unchecked.interval)):
             if not _is_seconds(number):
                 found.append(f"{name} must be a number of seconds above 0, at most {LONGEST:.0f}")
-        for name, count in (("fall", given.fall), ("rise", given.rise)):
+        for name, count in (("fall", unchecked.fall), ("rise", unchecked.rise)):
             if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 100:
                 found.append(f"{name} must be a whole number from 1 to 100")
-        if given.words is not None and not (
-            isinstance(given.words, tuple)
-            and len(given.words) == 2
-            and all(isinstance(word, str) and word for word in given.words)
+        if unchecked.words is not None and not (
+            isinstance(unchecked.words, tuple)
+            and len(unchecked.words) == 2
+            and all(isinstance(word, str) and word for word in unchecked.words)
         ):
             found.append("words must be a pair, such as ('connected', 'disconnected')")
-        for name, text in (("remedy", given.remedy), ("runbook", given.runbook)):
+        for name, text in (("remedy", unchecked.remedy), ("runbook", unchecked.runbook)):
             if not (text is None or isinstance(text, str)):
                 found.append(f"{name} must be a string")
-        if not _are_strings(given.groups) or not all(map(NAME.fullmatch, given.groups)):
+        if not _are_strings(unchecked.groups) or not all(map(NAME.fullmatch, unchecked.groups)):
             found.append("groups must be a tuple of names such as 'web'")
-        if not _are_strings(given.endpoints):
+        if not _are_strings(unchecked.endpoints):
             found.append("endpoints must be a tuple of URIs such as '/api/v1/runs'")
-        if not _are_strings(tuple(given.remedies.values())):
+        if not _are_strings(tuple(unchecked.remedies.values())):
             found.append("remedies must be strings")
         found.extend(
             f"the cause {cause!r} of a remedy is not a code of letters, digits and _.-"
-            for cause in given.remedies
+            for cause in unchecked.remedies
             if not (isinstance(cause, str) and CAUSE.fullmatch(cause))
         )
         return found

@@ -1,6 +1,6 @@
 """Decides the responses of the probes /health, /health/ready and /health/startup.
 
-A `Probe` is the content of a response. `plain` renders it with the words of the runbook, and
+A `Probe` is the content of a response. `plain_answer` renders it with the words of the runbook, and
 `combine_health.endpoints.health_json` renders it as application/health+json.
 """
 
@@ -56,17 +56,17 @@ class Probe:
     status: str
     grade: Grade
     retry_after: int | None = None
-    spoken: tuple[Reading, ...] = ()
+    worded: tuple[Reading, ...] = ()
     """Checks with public words."""
-    named: tuple[Reading, ...] = ()
+    selected: tuple[Reading, ...] = ()
     """Checks that the client selected by name or by group."""
 
     @property
     def code(self) -> int:
         return 503 if self.grade is Grade.FAIL else 200
 
-    def naming(self, readings: Iterable[Reading]) -> "Probe":
-        return replace(self, named=tuple(readings))
+    def with_selected(self, readings: Iterable[Reading]) -> "Probe":
+        return replace(self, selected=tuple(readings))
 
 
 def live(readings: Iterable[Reading], circumstances: Circumstances) -> Probe:
@@ -87,11 +87,11 @@ def ready(readings: Iterable[Reading], circumstances: Circumstances) -> Probe:
     """Decide /health/ready: 503 unless the service should get requests."""
     readings = tuple(readings)
     verdict = judge(readings, circumstances)
-    spoken = tuple(reading for reading in readings if reading.check.words)
+    worded = tuple(reading for reading in readings if reading.check.words)
     grade = grade_of(verdict.status)
     if grade is Grade.FAIL:
-        return Probe(verdict.status, grade, _wait(verdict, circumstances), spoken)
-    return Probe("ready", grade, None, spoken)
+        return Probe(verdict.status, grade, _wait(verdict, circumstances), worded)
+    return Probe("ready", grade, None, worded)
 
 
 def startup(readings: Iterable[Reading]) -> Probe:
@@ -114,11 +114,11 @@ def make_critical(reading: Reading) -> Reading:
     return replace(reading, check=replace(reading.check, critical=True, kind=kind))
 
 
-def plain(probe: Probe) -> ProbeAnswer:
+def plain_answer(probe: Probe) -> ProbeAnswer:
     body: dict[str, Json] = {"status": probe.status}
-    body.update({reading.check.name: word_of(reading) for reading in probe.spoken})
-    if probe.named:
-        body["checks"] = {reading.check.name: reading.status for reading in probe.named}
+    body.update({reading.check.name: public_word(reading) for reading in probe.worded})
+    if probe.selected:
+        body["checks"] = {reading.check.name: reading.status for reading in probe.selected}
     return ProbeAnswer(probe.code, encode(body), probe.retry_after)
 
 
@@ -128,7 +128,7 @@ def grade_of(status: ServiceStatus) -> Grade:
     return Grade.FAIL
 
 
-def word_of(reading: Reading) -> str:
+def public_word(reading: Reading) -> str:
     """Return the public word of a check that declares ``words``."""
     assert reading.check.words is not None
     good, bad = reading.check.words

@@ -134,7 +134,7 @@ def _listen(
 def _explain(error: OSError, host: str, port: int, command_for: Callable[[int], str]) -> str:
     if error.errno == errno.EADDRINUSE:
         command = command_for(free_port(host, port))
-        return f"port {port} on {host} is taken by {holder(port)}. For another port: {command}"
+        return f"port {port} on {host} is taken by {describe_holder(port)}. For another port: {command}"
     if error.errno in {errno.EACCES, errno.EPERM}:
         command = command_for(free_port(host, max(port, 8000)))
         return (
@@ -162,7 +162,7 @@ def free_port(host: str, taken: int) -> int:
     return 0
 
 
-def holder(port: int) -> str:
+def describe_holder(port: int) -> str:
     """Describe the process that listens on the TCP port, with command and process id if available."""
     with suppress(ImportError, OSError):
         import psutil

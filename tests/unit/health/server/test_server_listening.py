@@ -13,8 +13,8 @@ from combine_health.server.listening import (
     StartError,
     addresses,
     announce,
+    describe_holder,
     free_port,
-    holder,
     listen_on,
 )
 from combine_health.server.mounts import Mount
@@ -116,7 +116,7 @@ def test_a_privileged_port():
 
 def test_a_port_without_a_listener(taken):
     port = free_port("127.0.0.1", taken)
-    assert holder(port) == f"another process (sudo ss -ltnp 'sport = :{port}' names it)"
+    assert describe_holder(port) == f"another process (sudo ss -ltnp 'sport = :{port}' names it)"
 
 
 WITHOUT_WAITRESS = """
