@@ -6,6 +6,7 @@ What one person says in several cues is one block, with the time of its first cu
 from __future__ import annotations
 
 import html
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from combine_core.readers.plain import decoded
 from combine_core.readers.reading import Builder, Reading, Unreadable, one_line
 
 _CUE = re.compile(
-    r"^(?P<start>(?:\d+:)?\d{2}:\d{2}[.,]\d{3})[ \t]+-->[ \t]+(?:\d+:)?\d{2}:\d{2}[.,]\d{3}[^\n]*\n"
+    r"^(?P<start>(?:\d+:)?\d{2}:\d{2}[.,]\d{1,3})[ \t]*-->[ \t]*(?:\d+:)?\d{2}:\d{2}[.,]\d{1,3}[^\n]*\n"
     r"(?P<words>(?:(?![ \t]*\n)[^\n]*\n?)+)",
     re.MULTILINE,
 )
@@ -58,14 +59,16 @@ def _cues(text: str) -> Iterator[tuple[str, str, str]]:
     for cue in _CUE.finditer(text):
         found = True
         written = cue["words"]
-        voice = _VOICE.search(written)
-        words = one_line(html.unescape(_TAG.sub("", written)).replace("\n", " "))
-        speaker = voice["name"].strip() if voice else ""
-        name = _NAME.match(words)
-        if not speaker and name is not None and _is_name(name["name"], names):
-            speaker, words = name["name"], words[name.end() :]
-        if words:
-            yield cue["start"], speaker, words
+        voices = [voice.start() for voice in _VOICE.finditer(written)]
+        for begin, end in itertools.pairwise([0, *voices[1:], len(written)]):
+            voice = _VOICE.search(written, begin, end)
+            words = one_line(html.unescape(_TAG.sub("", written[begin:end])).replace("\n", " "))
+            speaker = voice["name"].strip() if voice else ""
+            name = _NAME.match(words)
+            if not speaker and name is not None and _is_name(name["name"], names):
+                speaker, words = name["name"], words[name.end() :]
+            if words:
+                yield cue["start"], speaker, words
     if not found:
         raise Unreadable("holds no captions. Export it again as .vtt or .srt.")
 

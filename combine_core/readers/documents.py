@@ -254,7 +254,7 @@ def _walk(builder: Builder, node: Any) -> None:
     elif node.tag == "pre":
         builder.add(BlockKind.CODE, "".join(node.itertext()))
     elif node.tag == "li":
-        nested = [child for child in node if child.tag in ("ul", "ol")]
+        nested = [child for child in node if child.tag in ("ul", "ol", "table", "dl", "pre")]
         kind = _kind_of(node, BlockKind.LIST_ITEM)
         builder.add(kind, _words(node, but=nested), prefix="- ")
         for child in nested:
@@ -270,7 +270,7 @@ def _walk(builder: Builder, node: Any) -> None:
                 _walk(builder, child)
                 run = [child.tail or ""]
             else:
-                run += [_words(child), child.tail or ""]
+                run += [" " if child.tag == "br" else _words(child), child.tail or ""]
         builder.add(BlockKind.PARAGRAPH, " ".join("".join(run).split()))
 
 

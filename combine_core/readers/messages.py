@@ -6,10 +6,11 @@ import html
 import itertools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 from typing import Any
 
 from combine_core.readers.block import BlockKind
@@ -39,6 +40,8 @@ _REFERENCE = re.compile(
 _WRITTEN = frozenset(
     {None, "bot_message", "me_message", "thread_broadcast", "file_share", "reply_broadcast"}
 )
+# The keys under which a message names who wrote it.
+_NAMED = ("username", "user", "name", "author", "speaker")
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 
 
@@ -57,10 +60,7 @@ def read_mail(data: bytes, name: str) -> Reading:
     body = message.get_body(preferencelist=("plain", "html"))
     if body is None:
         raise Unreadable("holds no text, only attachments. Send these.")
-    try:
-        content = str(body.get_content())
-    except (LookupError, UnicodeError) as error:
-        raise Unreadable("is in an encoding that is not known. Save its text as UTF-8.") from error
+    content, notes = _content(body)
     if body.get_content_subtype() == "html":
         read = read_page(content)
         for block in read.blocks or ():
@@ -69,7 +69,7 @@ def read_mail(data: bytes, name: str) -> Reading:
                 builder.heading(2 + len(block.headings), words.lstrip("# "))
             else:
                 builder.add(block.kind, words, columns=block.columns)
-        return builder.reading()
+        return builder.reading(*notes)
     sender = str(message.get("From") or "")
     text = _SIGNATURE.split(content.replace("\r\n", "\n"))[0]
     rest = _REST_IS_QUOTED.search(text)
@@ -82,7 +82,18 @@ def read_mail(data: bytes, name: str) -> Reading:
     for paragraph in foreign.split("\n\n"):
         headers = _QUOTED_HEADERS.match(paragraph)
         builder.add(BlockKind.FRONT_MATTER if headers else BlockKind.QUOTATION, paragraph)
-    return builder.reading()
+    return builder.reading(*notes)
+
+
+def _content(body: MIMEPart) -> tuple[str, tuple[str, ...]]:
+    """Return the text of a part. Programs often name an encoding that is not the one they use."""
+    with suppress(LookupError, UnicodeError):
+        content = str(body.get_content())
+        if "\ufffd" not in content:
+            return content, ()
+    data = body.get_payload(decode=True)
+    assert isinstance(data, bytes)
+    return decoded(data)
 
 
 def _is_quoted(line: str) -> bool:
@@ -99,6 +110,9 @@ def read_json(data: bytes, name: str) -> Reading:
     except (ValueError, RecursionError) as error:
         raise Unreadable("is no JSON. Export it again.") from error
     builder = Builder()
+    if isinstance(messages, Mapping):
+        # Programs that fetch one channel write an object around its messages.
+        messages = messages.get("messages")
     if not isinstance(messages, list) or not messages:
         raise Unreadable("is no list of messages. Send a day of a channel from an export of Slack.")
     found = [message for message in messages if isinstance(message, Mapping)]
@@ -108,12 +122,34 @@ def read_json(data: bytes, name: str) -> Reading:
         if message.get("user") and (name := _name_in_profile(message))
     }
     for message in found:
-        if isinstance(message.get("text"), str) and message.get("subtype") in _WRITTEN:
-            written = {**message, "text": _without_marks(message["text"], people)}
+        text = _text_of(message)
+        if text and message.get("subtype") in _WRITTEN:
+            written = {**message, "text": _without_marks(text, people)}
             if "user" in message:
                 written["user"] = people.get(str(message["user"]), message["user"])
             _add_message(builder, written)
     return builder.reading(*notes)
+
+
+def _text_of(message: Mapping[str, Any]) -> str:
+    """Return the text of a message of Slack, which programs may put into its attachments or blocks."""
+    if isinstance(message.get("text"), str) and message["text"]:
+        return str(message["text"])
+    found = []
+    for attachment in _objects(message.get("attachments")):
+        words = attachment.get("text") or attachment.get("fallback")
+        if isinstance(words, str):
+            found.append(words)
+    for block in _objects(message.get("blocks")):
+        for section in _objects(block.get("elements")):
+            parts = [part.get("text") for part in _objects(section.get("elements"))]
+            found.append("".join(part for part in parts if isinstance(part, str)))
+    return "\n".join(filter(None, found))
+
+
+def _objects(value: object) -> Iterator[Mapping[str, Any]]:
+    if isinstance(value, list):
+        yield from (one for one in value if isinstance(one, Mapping))
 
 
 def _without_marks(text: str, people: Mapping[str, str]) -> str:
@@ -143,8 +179,8 @@ def read_json_lines(data: bytes, name: str) -> Reading:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise Unreadable(f"has no JSON in line {number}. Correct or remove it.") from error
-        if isinstance(row, Mapping) and isinstance(row.get("text"), str):
-            _add_message(builder, row)
+        if isinstance(row, Mapping) and (words := _words_of(row)):
+            _add_message(builder, {**row, "text": words})
         elif isinstance(row, Mapping):
             builder.row(row.values(), tuple(map(one_line, row)))
         else:
@@ -152,8 +188,16 @@ def read_json_lines(data: bytes, name: str) -> Reading:
     return builder.reading(*notes)
 
 
+def _words_of(row: Mapping[str, Any]) -> str:
+    """Return what somebody says in a row; empty if it is no message."""
+    if isinstance(row.get("text"), str):
+        return str(row["text"])
+    said = next((row[key] for key in ("content", "message", "body") if key in row), None)
+    return said if isinstance(said, str) and any(row.get(key) for key in _NAMED) else ""
+
+
 def _add_message(builder: Builder, message: Mapping[str, Any]) -> None:
-    names = [message.get(key) for key in ("username", "user", "name", "author", "speaker")]
+    names = [message.get(key) for key in _NAMED]
     names.insert(0, _name_in_profile(message))
     speaker = one_line(next((name for name in names if isinstance(name, str) and name), ""))
     time = _time(message.get("ts"))

@@ -49,15 +49,28 @@ _MESSAGE = re.compile(
     r"(?P<words>.*(?:\n(?!\d{2}:\d{2}:\d{2}\t).*)*)",
     re.MULTILINE,
 )
+# A newer Zoom writes "14:01:02 From Anna to Everyone:", and the words in the next line.
+_SAVED = re.compile(
+    r"^(?P<time>\d{2}:\d{2}:\d{2})[ \t]+From (?P<name>[^\t\n:]+?)[ \t]*:[ \t]*\n?[ \t]*"
+    r"(?P<words>.*(?:\n(?!\d{2}:\d{2}:\d{2}[ \t]).*)*)",
+    re.MULTILINE,
+)
+_RECIPIENT = re.compile(r"\s+to\s+\S.*", re.IGNORECASE)
 _REACTION = re.compile(r"(?:Reacted to|Removed a .{1,40} reaction (?:from|to)) ", re.IGNORECASE)
 _REPLY = re.compile(r"\AReplying to \"[^\n]*\"\s*")
 
 
 def decoded(data: bytes) -> tuple[str, tuple[str, ...]]:
-    """The text of a file in any usual encoding, and a note if it was not UTF-8.
+    """Return the text of a file in any usual encoding, and a note if it was not UTF-8.
 
     :raises Unreadable: the encoding cannot be found
     """
+    text, notes = _decoded(data)
+    # Programs of old end lines with a carriage return alone.
+    return (text.replace("\r", "\n") if "\r" in text and "\n" not in text else text), notes
+
+
+def _decoded(data: bytes) -> tuple[str, tuple[str, ...]]:
     for mark, encoding, name in _BOMS:
         if data.startswith(mark):
             try:
@@ -115,7 +128,7 @@ def _unknown() -> Unreadable:
 
 def is_chat(data: bytes) -> bool:
     """Whether a file begins like a chat of Zoom."""
-    return re.match(rb"\d{2}:\d{2}:\d{2}\t", data) is not None
+    return re.match(rb"\d{2}:\d{2}:\d{2}(?:\t| From )", data) is not None
 
 
 def read(data: bytes, name: str) -> Reading:
@@ -125,7 +138,7 @@ def read(data: bytes, name: str) -> Reading:
         if data.startswith(beginning):
             raise Unreadable(f"is {what}, and not a text. Give its name the right ending.")
     text, notes = decoded(data)
-    messages = list(_MESSAGE.finditer(text))
+    messages = list(_MESSAGE.finditer(text)) or list(_SAVED.finditer(text))
     if len(messages) >= 2 and len(messages) >= 0.5 * len(
         re.findall(r"^\d{2}:\d{2}:\d{2}\t", text, re.M)
     ):
@@ -140,7 +153,7 @@ def _chat(messages: list[re.Match[str]], notes: tuple[str, ...]) -> Reading:
     for message in messages:
         words = _REPLY.sub("", message["words"].strip())
         if words and not _REACTION.match(words):
-            name = message["name"]
+            name = _RECIPIENT.sub("", message["name"].strip())
             prefix = f"[{message['time']}] {name}: "
             builder.add(BlockKind.MESSAGE, words, prefix=prefix, speaker=name, time=message["time"])
     return builder.reading(*notes)

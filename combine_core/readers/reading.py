@@ -103,6 +103,10 @@ def table(builder: Builder, rows: Iterable[Iterable[object]]) -> None:
     written = (tuple("" if cell is None else one_line(str(cell)) for cell in row) for row in rows)
     filled = (row for row in written if any(row))
     first, second = next(filled, ()), next(filled, ())
+    while sum(map(bool, first)) == 1 and sum(map(bool, second)) > 1:
+        # A title above the table.
+        builder.add(BlockKind.PARAGRAPH, "".join(first))
+        first, second = second, next(filled, ())
     columns: tuple[str, ...] = ()
     if _is_head(first, second):
         columns = first

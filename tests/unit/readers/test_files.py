@@ -502,3 +502,91 @@ def test_rubbish_is_refused_or_read(name: str, data: bytes) -> None:
     for block in reading.blocks or ():
         assert 0 <= block.start <= block.body <= block.end <= len(reading.text)
         assert block.kind in BlockKind
+
+
+def test_lines_that_end_with_a_carriage_return_alone() -> None:
+    lines = b'{"text":"We go.","user":"Ann"}\r{"text":"No.","user":"Ben"}\r'
+    assert shown(read("jsonl", lines)) == [("message", "We go."), ("message", "No.")]
+    captions = b"WEBVTT\r\r00:01.000 --> 00:02.000\rAnna: Hello there.\r"
+    assert shown(read("vtt", captions)) == [("cue", "Hello there.")]
+    assert read("txt", b"# Title\rOne line.\r").text == "# Title\nOne line.\n"
+
+
+def test_captions_of_careless_programs() -> None:
+    captions = (
+        "1\n00:00:01,0 --> 00:00:02,5\nShort milliseconds.\n\n"
+        "7\n00:00:05,000-->00:00:06,000\nNo spaces.\n"
+    )
+    assert shown(read("srt", captions.encode())) == [("cue", "Short milliseconds. No spaces.")]
+
+
+def test_two_voices_in_one_cue() -> None:
+    captions = (
+        "WEBVTT\n\nSTYLE\n::cue { color: red }\n\nNOTE a comment\n\n"
+        "00:01.000 --> 00:02.000\n<v.loud Mary Ann>Hello <b>there</b>.</v>\n<v Bob>Hi!</v>\n"
+    )
+    reading = read("vtt", captions.encode())
+    assert shown(reading) == [("cue", "Hello there."), ("cue", "Hi!")]
+    assert reading.blocks is not None
+    assert [block.speaker for block in reading.blocks] == ["Mary Ann", "Bob"]
+
+
+def test_breaks_and_tables_in_careless_pages() -> None:
+    page = (
+        "<body>One<br>two<ul><li>Prices<table><tr><th>Item<th>Price<tr><td>Door<td>900</table></ul>"
+    )
+    assert shown(read("html", page.encode())) == [
+        ("paragraph", "One two"),
+        ("list_item", "Prices"),
+        ("heading", "Item | Price"),
+        ("table_row", "Door | 900"),
+    ]
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "unknown-8bit"])
+def test_a_mail_that_names_a_wrong_encoding(charset: str) -> None:
+    head = f"From: a@x.org\nSubject: t\nContent-Type: text/plain; charset={charset}\n"
+    mail = f"{head}Content-Transfer-Encoding: 8bit\n\nViele Grüße aus München\n".encode("cp1252")
+    reading = read("eml", mail)
+    assert shown(reading)[-1] == ("paragraph", "Viele Grüße aus München")
+    assert reading.notes == ("It was converted from Windows-1252.",)
+
+
+def test_slack_messages_of_programs() -> None:
+    section = {
+        "elements": [{"type": "text", "text": "The build "}, {"type": "text", "text": "broke."}]
+    }
+    messages = [
+        {"username": "ci", "text": "", "attachments": [{"fallback": "Build 7 failed"}]},
+        {"user": "U1", "blocks": [{"type": "rich_text", "elements": [section]}]},
+        {"user": "U1", "text": ""},
+    ]
+    assert shown(read("json", json.dumps({"messages": messages}).encode())) == [
+        ("message", "Build 7 failed"),
+        ("message", "The build broke."),
+    ]
+
+
+def test_json_lines_with_other_names_for_the_words() -> None:
+    lines = b'{"speaker": "Ann", "content": "We go."}\n{"content": "A door", "price": 900}\n'
+    assert shown(read("jsonl", lines)) == [("message", "We go."), ("table_row", "A door | 900")]
+
+
+def test_titles_above_a_table_are_not_its_columns() -> None:
+    table = b"Prices of the year\n\nName,Price\nDoor,900\nWindow,400\n"
+    assert shown(read("csv", table)) == [
+        ("paragraph", "Prices of the year"),
+        ("heading", "Name | Price"),
+        ("table_row", "Door | 900"),
+        ("table_row", "Window | 400"),
+    ]
+
+
+def test_the_chat_of_a_newer_zoom() -> None:
+    chat = (
+        "14:01:02 From Anna Lee to Everyone:\n\tHello there\n14:01:05 From Ben to Everyone : Hi\n"
+    )
+    reading = read("txt", chat.encode())
+    assert shown(reading) == [("message", "Hello there"), ("message", "Hi")]
+    assert reading.blocks is not None
+    assert [block.speaker for block in reading.blocks] == ["Anna Lee", "Ben"]
