@@ -64,7 +64,7 @@ _MARKED_LINE = re.compile(r"[ \t]*[-+>\d]")
 # A break within a paragraph.
 _BREAK = re.compile(r"\\$", re.MULTILINE)
 _TAG = re.compile(
-    r"</?(?P<tag>br|p|div|b|i|u|em|strong|span|a|sub|sup|small|code|kbd|details|summary|center|font|img)"
+    r"</?(?P<tag>br|p|div|b|i|u|em|strong|span|a|sub|sup|small|code|kbd|details|summary|center|font|img|iframe|video)"
     r"\b[^<>]{0,300}>",
     re.IGNORECASE,
 )

@@ -116,6 +116,7 @@ _UNFINISHED = re.compile(
 )
 _LOWER = re.compile(r"(?<![\w'’-])[^\W\d_A-ZÀ-ÖØ-Þ]\w*(?:[-'’]\w+)*")
 _LONGEST_TITLE = 150
+_CONTACT = re.compile(r"<?\S+@\S+|@\S+")
 # Little more than an address.
 _ADDRESS = re.compile(r"(?:.*:|(?:\S+ ){0,4}\S+) <?https?://\S+\W*")
 _NAMING = re.compile(r"[^\W\d_]{3,}")
@@ -140,6 +141,8 @@ _CAPITALISED = r"[A-ZÀ-Þ][\w'’.-]*"
 _NAME = (
     rf"(?:@[\w-]+|{_TITLE} [^\W\d_]+|{_CAPITALISED}(?: (?:{_CAPITALISED}|de|du|von|van)){{0,3}})"
 )
+# "ehuss will follow up", behind "Action item:".
+_NICKNAME = re.compile(r"(?P<name>[a-z][\w-]+) (?:will|to|is to|should) ")
 _OWNER = re.compile(rf"(?P<owner>{_NAME}(?:(?:,| and| und| &|/) ?{_NAME}){{0,3}})\s+")
 _HANDLE = re.compile(r"(?<![\w.])@[A-Za-z][\w-]*")
 _TITLED = re.compile(rf"{_TITLE} ")
@@ -177,8 +180,8 @@ _RANGE = re.compile(r"[\d.,]+\s?[-–]?\s?$")
 _PRONOUN = re.compile(r"\s+(?:that|it|this|them|das|dies|es)\W*", re.IGNORECASE)
 # In a requirement, "is open" is a state.
 _SHALL = re.compile(r"\bshall\b")
-# "15L" is the name of a route.
-_ROUTE = re.compile(r"\s*\d{2,}L\b")
+# "15L" is the name of a route, "3D" no quantity.
+_ROUTE = re.compile(r"\s*(?:\d{2,}L\b|\d+[A-Z]\d|\dD\b)")
 _REFERS = re.compile(r"\s+(?:this|it|her|his|their|these|those|them)\b")
 _PROPOSAL = re.compile(r"\bproposals?\b|\A\W*(?:the )?proposed\b", re.IGNORECASE)
 _DENIED_CONTENT = re.compile(r"\b(?:not to|no longer|that no\w*)\s*$", re.IGNORECASE)
@@ -275,7 +278,7 @@ def is_title(sentence: Sentence) -> bool:
     text, language = sentence.text, sentence.language
     if sentence.block.kind is BlockKind.TABLE_ROW or len(text) > _LONGEST_TITLE:
         return False
-    for word in _LOWER.finditer(text):
+    for word in _LOWER.finditer(_CONTACT.sub(" ", text) if "@" in text else text):
         if word[0] not in language.stop_words or sentence.words.states.fullmatch(word[0]):
             return False
     return _UNSPACED.search(text) is None
@@ -459,6 +462,8 @@ def _is_decision(
     if _is_question(said) or sentence.block.kind is BlockKind.QUOTATION or _NONE.fullmatch(said):
         return False
     if section is Section.DECISION:
+        if _offers(sentence):
+            return False
         # "Tom said that …" is what somebody said.
         return not (
             words.not_decided.search(low)
@@ -536,7 +541,7 @@ def _calls_for_action(
     if section is Section.ACTION and imperative:
         return True
     if ((block.number and sentence.first) or section is Section.OUTCOME) and imperative:
-        return not (block.headings and words.options.fullmatch(lowered(block.headings[-1])))
+        return not _offers(sentence)
     if sentence.spoken:
         promises = words.i_will.search(low) or words.opens_promise.match(low)
         return promises is not None and not sentence.language.condition.search(said)
@@ -549,6 +554,12 @@ def _calls_for_action(
     ):
         return True
     return bool(_person_in_charge(sentence, said, low, words))
+
+
+def _offers(sentence: Sentence) -> bool:
+    """Check whether the sentence is one of the options that its title announces."""
+    headings = sentence.block.headings
+    return bool(headings) and sentence.words.options.fullmatch(lowered(headings[-1])) is not None
 
 
 def _ends_with(pattern: re.Pattern[str], text: str) -> bool:
@@ -581,6 +592,10 @@ def _owner(sentence: Sentence, said: str, low: str, label: re.Match[str] | None)
         return label["owner"].strip()
     if person := _person_in_charge(sentence, said, low, words):
         return person
+    if label is not None and (nickname := _NICKNAME.match(said)):
+        name = nickname["name"]
+        if not words.no_owner.fullmatch(name) and not words.imperative.match(low):
+            return name
     handle = _HANDLE.search(said)
     return handle[0] if handle else sentence.block.speaker
 

@@ -200,6 +200,7 @@ NO_NUMBERS = [
     "The Act of 1998 applies.",
     "Am 3. Mai wird geliefert.",
     "We retire the 10.15 machines.",
+    "USB-Stick mit Miriam von der 3D-Modellierung",
     "Figure 2-2 shows the interfaces.",
     "Table 3-4.1 lists the constraints.",
     "The improvements of 15L include queue lanes.",
@@ -251,6 +252,7 @@ def test_no_numbers(text):
     [
         ("Tom to order the parts by 3 May", "Tom", "3 May"),
         ("Tom and Anna will order the parts", "Tom and Anna", ""),
+        ("Action item: ehuss will follow up with Josh", "ehuss", ""),
         ("Action (Tom): order the parts, due Friday", "Tom", "Friday"),
         ("Order the parts @tom-b until 2026-05-03", "@tom-b", "2026-05-03"),
         ("Order the parts next week", "", "next week"),
@@ -326,6 +328,8 @@ def test_an_option_is_no_action():
 
     assert numbered("Steps") is Kind.ACTION
     assert numbered("Proposed resolutions") is Kind.STATEMENT
+    options = {"section": Section.DECISION, "headings": ("We discussed three options",)}
+    assert kind_of("keep the databases separate", **options) is not Kind.DECISION
 
 
 def test_a_discussion_holds_no_open_question_and_few_decisions():
@@ -353,6 +357,7 @@ def test_a_discussion_holds_no_open_question_and_few_decisions():
         ("Further discussion at https://example.org/a.", False),
         ("https://example.org/a holds two blocks of code.", False),
         ("Michael Guzman, District C", False),
+        ("Stephen Day <stephen.day@example.com> (@stevvooe)", False),
         ("Executive Directors Written Report", False),
         ("Matt Page Is Chair", False),
         ("Matt Page is Chair", True),
