@@ -123,7 +123,7 @@ TEST = [
 setup(
     name="pyramid-combine",
     version=VERSION.group(1),
-    description="Structured documents that quote their sources, by declared lines of LLM steps",
+    description="Structured documents that quote their sources, written by declared graphs of LLM steps",
     long_description=(HERE / "README.md").read_text() if (HERE / "README.md").exists() else "",
     long_description_content_type="text/markdown",
     license="MIT",

@@ -16,7 +16,7 @@ from combine_health.engine.verdict import Circumstances, ServiceStatus, Verdict,
 
 JSON = "application/json"
 RETRY = 2  # seconds until the next try, if no check's interval suggests another value
-LONGEST_RETRY = 30
+LONGEST_RETRY = 30  # seconds
 
 
 class Grade(StrEnum):

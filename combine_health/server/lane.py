@@ -29,7 +29,6 @@ UNUSUAL = frozenset({"EXPECT", "TRANSFER_ENCODING", "UPGRADE"})
 END = b"\r\n\r\n"
 LONGEST_REQUEST = 2048  # bytes of a request that the lane caches
 MOST_REMEMBERED = 64  # cached requests, and cached answers
-LONGEST_RETRY = 30  # seconds
 
 
 class RawAnswer(NamedTuple):
@@ -163,13 +162,6 @@ class Lane:
             headers.append(("Connection", "Keep-Alive"))
         data = _raw(key, self._adj.ident, answer.status, headers, answer.body, now)
         return RawAnswer(data, close)
-
-
-def queue_is_full(request: Any, *, ident: str | None, waiting: int, oldest: float) -> RawAnswer:
-    """Return a 503 for a request while ``waiting`` are queued, the first for ``oldest`` seconds."""
-    retry = max(1, min(LONGEST_RETRY, round(oldest)))
-    reason = f"Every worker thread is busy and {waiting} requests wait."
-    return refusal(request, reason, ident=ident, retry=retry)
 
 
 def refusal(request: Any, reason: str, *, ident: str | None, retry: int) -> RawAnswer:

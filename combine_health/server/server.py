@@ -17,11 +17,12 @@ from waitress.server import BaseWSGIServer, create_server
 from waitress.task import ThreadedTaskDispatcher
 
 from combine_health.engine.log_throttle import ThrottledLog
+from combine_health.engine.probes import LONGEST_RETRY
 from combine_health.engine.registry import HealthRegistry
 from combine_health.server.bodies import RETRY, HeldBodies, TooManyBodies, default_limit
 from combine_health.server.channel import IDLE, Channel
 from combine_health.server.drain import Drain, Phase, on_signals
-from combine_health.server.lane import Lane, RawAnswer, queue_is_full, refusal
+from combine_health.server.lane import Lane, RawAnswer, refusal
 from combine_health.server.loop import Loop, short_switch_interval
 from combine_health.server.mounts import Mount, mounts_of
 from combine_health.server.proxies import TrustedProxies, parse_proxies
@@ -62,18 +63,16 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress has 
         task.continue_partial_request()
 
     def _refusal(self, channel: Channel) -> RawAnswer | None:
-        if isinstance(channel.requests[0].error, TooManyBodies):
-            reason = "Other requests use the memory for request bodies."
-            return refusal(channel.requests[0], reason, ident=channel.adj.ident, retry=RETRY)
-        if not self.workers.full:
+        request = channel.requests[0]
+        if isinstance(request.error, TooManyBodies):
+            reason, retry = "Other requests use the memory for request bodies.", RETRY
+        elif self.workers.full:
+            self._log.warning("Task queue is full: a request was rejected with 503")
+            reason = f"Every worker thread is busy and {len(self.queue)} requests wait."
+            retry = max(1, min(LONGEST_RETRY, round(self.workers.oldest)))
+        else:
             return None
-        self._log.warning("Task queue is full: a request was rejected with 503")
-        return queue_is_full(
-            channel.requests[0],
-            ident=channel.adj.ident,
-            waiting=len(self.queue),
-            oldest=self.workers.oldest,
-        )
+        return refusal(request, reason, ident=channel.adj.ident, retry=retry)
 
 
 class Server:
