@@ -41,6 +41,8 @@ _CODE = re.compile(r"(?P<letters>[A-Z](?<!\w[A-Z])[A-Z]{1,7})[- ]?(?P<number>\d{
 _DIGIT = re.compile(r"\d")
 # "Ann" of "Ann Lee (@ann)", in a list of those present.
 _FIRST_NAME = re.compile(r"\A[\W_]*([A-ZÀ-Þ][\w'’-]+)")
+# A line between a motion and its votes.
+_RULE = re.compile(r"^[-_*]{3,}[ \t]*$", re.MULTILINE)
 _CODE_ALONE = re.compile(r"\W*`[^`\n]+`(?: *(?:and|or|und|,|;|\|)? *`[^`\n]+`)*\W*\w{0,4}")
 _OBLIGES = re.compile(r"\w (?:shall|must|muss|müssen) |\A\W*(?:Verify|Ensure) that ")
 
@@ -207,7 +209,8 @@ class SourceReader:
         before = found or self._held
         while before and before[-1].start >= question[0]:
             before.pop()
-        both = replace(sentence, text=plain_text(self._text[question[0] : end]))
+        said = _RULE.sub("", self._text[question[0] : end])
+        both = replace(sentence, text=plain_text(said))
         found.append(Said(both, Reading(kind), question[0], end, weight_of(both)))
         if kind is Kind.STATEMENT:
             self._asked = question[0], end  # there may be more votes
