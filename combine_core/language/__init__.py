@@ -1,4 +1,4 @@
-"""What Combine knows of languages: the words in `words/`, a file each, and where sentences end."""
+"""Knowledge of languages: the words in `words/`, one file for each, and a sentence splitter."""
 
 from combine_core.language.language import (
     OTHER,

@@ -1,4 +1,4 @@
-"""The words by which the rules know negation, conditions and the like: a file in `words/` each."""
+"""The words by which the rules recognise negation, conditions and the like, from `words/`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Opposites = dict[str, tuple[tuple[frozenset[str], frozenset[str]], ...]]
 
 @dataclass(frozen=True)
 class Language:
-    """What the rules know of one language. Each pattern is looked for in a clause, in any case.
+    """The words and patterns of one language. Each pattern is searched in a clause, in any case.
 
     :ivar signs: frequent function words, by which the language is recognised
     :ivar labels: what stands before a colon and is no speaker, such as "Decision"
@@ -209,7 +209,7 @@ def language_named(code: str) -> Language:
 
 @cache
 def labels() -> frozenset[str]:
-    """What stands before a colon and is no speaker, in any language."""
+    """Return the words before a colon that name no speaker, in any language."""
     months = {month for language in _languages() for month in language.months}
     months -= {"april", "may", "mai", "june", "august"}  # first names
     return frozenset(months).union(*(language.labels for language in _languages()))

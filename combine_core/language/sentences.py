@@ -143,7 +143,7 @@ def _unwrapped(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _continues(line: str, following: str, width: int) -> bool:
-    """Whether a sentence goes on in the next line: in lower case, or because the line was full."""
+    """Check whether a sentence continues in the next line: in lower case, or because the line was full."""
     if line.endswith("\\"):
         return False  # Markdown for a break
     marks = _LEADING_MARKS.match(following)
@@ -190,7 +190,7 @@ def _ends_within(window: str, language: Language) -> list[int]:
 
 
 def _is_ordinal(window: str, end: int, language: Language) -> bool:
-    """Whether a number with a full stop ends there, and no sentence: "1. Oktober"."""
+    """Check whether a number with a full stop ends there, and no sentence: "1. Oktober"."""
     if _DAY.search(window, max(0, end - 6), end) is None:
         return False
     if language.code == "de" and _GERMAN_ORDINAL.search(window, max(0, end - 12), end):

@@ -1,4 +1,4 @@
-"""What a reader finds in a file: its text, and blocks over the text."""
+"""The blocks that a reader finds in the text of a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class BlockKind(StrEnum):
-    """What a block is."""
+    """The kind of a block."""
 
     HEADING = "heading"
     PARAGRAPH = "paragraph"

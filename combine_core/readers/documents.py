@@ -29,7 +29,7 @@ _FULL = 0.75
 
 
 def read_pdf(data: bytes, name: str) -> Reading:
-    """The text layer of a PDF, page by page, without running titles and page numbers."""
+    """Read the text layer of a PDF, page by page, without running titles and page numbers."""
     del name
     import pypdfium2
 
@@ -91,12 +91,12 @@ def _running_lines(pages: list[list[str]]) -> set[str]:
 
 
 def _without_page(line: str) -> str:
-    """The line without the number of the page, which stands at one of its ends."""
+    """Remove the page number at the beginning or the end of a line."""
     return _PAGE_NUMBER.sub("#", line)
 
 
 def _paragraphs(lines: list[str]) -> Iterator[str]:
-    """Lines that belong together, with words that are divided at the end of a line made whole."""
+    """Join the lines of each paragraph, and words that are hyphenated at the end of a line."""
     # One long address must not make all other lines look short.
     width = sorted(map(len, lines))[len(lines) * 9 // 10] if lines else 0
     paragraph = ""
@@ -118,7 +118,7 @@ def _paragraphs(lines: list[str]) -> Iterator[str]:
 
 
 def read_docx(data: bytes, name: str) -> Reading:
-    """A Word document: headings, paragraphs, lists and tables."""
+    """Read a Word document: headings, paragraphs, lists and tables."""
     del name
     import docx
     from docx.table import Table
@@ -150,7 +150,7 @@ def read_docx(data: bytes, name: str) -> Reading:
 
 
 def _parts(body: Any) -> Iterator[Any]:
-    """The paragraphs and tables of a document, also those within content controls."""
+    """Yield the paragraphs and tables of a document, including those in content controls."""
     for child in body.iterchildren():
         name = child.tag.rpartition("}")[2]
         if name in ("p", "tbl"):
@@ -160,7 +160,7 @@ def _parts(body: Any) -> Iterator[Any]:
 
 
 def _text(part: Any) -> str:
-    """The words of a paragraph or a cell with what was inserted, without what was deleted."""
+    """Return the text of a paragraph or cell with tracked insertions and without tracked deletions."""
     words = []
     for node in part.iter():
         name = node.tag.rpartition("}")[2] if isinstance(node.tag, str) else ""
@@ -172,7 +172,7 @@ def _text(part: Any) -> str:
 
 
 def _once(cells: Any) -> Iterator[Any]:
-    """The cells of a row; one that spans several columns stands there several times."""
+    """Yield each cell of a row once. The library repeats a cell that spans several columns."""
     previous = None
     for cell in cells:
         if cell._tc is not previous:  # noqa: SLF001
@@ -208,14 +208,14 @@ _CHARSET = re.compile(rb"""charset\s*=\s*["']?([A-Za-z0-9_:.-]{2,40})""")
 
 
 def read_html(data: bytes, name: str) -> Reading:
-    """The main content of a page: without navigation, headers, footers and scripts."""
+    """Read the main content of a page, without navigation, headers, footers and scripts."""
     del name
     text, notes = _decoded_page(data)
     return read_page(text, notes)
 
 
 def read_page(text: str, notes: tuple[str, ...] = ()) -> Reading:
-    """The main content of a page whose encoding is known."""
+    """Read the main content of a page whose encoding is known."""
     from lxml import etree, html
 
     parser = html.HTMLParser(encoding="utf-8")
@@ -234,7 +234,7 @@ def read_page(text: str, notes: tuple[str, ...] = ()) -> Reading:
 
 
 def _decoded_page(data: bytes) -> tuple[str, tuple[str, ...]]:
-    """The text of a page in the encoding that it names, else in the one that is found."""
+    """Decode a page with the encoding that it declares, or else with the detected one."""
     named = _CHARSET.search(data[:4096])
     if named is not None and not data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         try:
@@ -301,6 +301,6 @@ def _words(node: Any, but: list[Any] | None = None) -> str:
 
 
 def _only_links(node: Any) -> bool:
-    """Whether no word stands outside of links."""
+    """Check for a node that holds links and no other words."""
     links = list(node.iter("a"))
     return any(map(_words, links)) and not re.search(r"\w", _words(node, but=links))

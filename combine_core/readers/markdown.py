@@ -262,7 +262,7 @@ class _Reader:
             )
 
     def _speaker(self, match: re.Match[str] | None, *, listed: bool = False) -> bool:
-        """Whether it names somebody who speaks; "Decision:" and "- **Term**:" do not."""
+        """Check whether a match names a speaker; "Decision:" and "- **Term**:" do not."""
         if match is None:
             return False
         words = match["name"].split()

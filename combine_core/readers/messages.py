@@ -1,4 +1,4 @@
-"""Reads messages: mail, Slack's exports, and JSON lines."""
+"""Read messages: mail, exports of Slack, and JSON lines."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _content(body: MIMEPart) -> tuple[str, tuple[str, ...]]:
 
 
 def _is_quoted(line: str) -> bool:
-    """Whether it is somebody else's, or announces that."""
+    """Check for a quoted line, or one that announces a quotation."""
     return line.lstrip().startswith(">") or _ANNOUNCES.fullmatch(line.strip()) is not None
 
 

@@ -127,7 +127,7 @@ def _unknown() -> Unreadable:
 
 
 def is_chat(data: bytes) -> bool:
-    """Whether a file begins like a chat of Zoom."""
+    """Check whether a file begins like a Zoom chat."""
     return re.match(rb"\d{2}:\d{2}:\d{2}(?:\t| From )", data) is not None
 
 

@@ -56,7 +56,7 @@ def load_reader(suffix: str) -> Reader:
 
 
 def is_read_at_once(name: str, data: bytes) -> bool:
-    """Whether reading the file takes moments and needs no process of its own."""
+    """Check whether a file can be read in this process because that takes only moments."""
     # A long chat has so many messages that reading it holds others up.
     return _suffix(name) in PLAIN and not (len(data) > _LONG_CHAT and is_chat(data))
 

@@ -1,4 +1,4 @@
-"""What a reader returns, and how it puts it together."""
+"""The result of a reader, and a builder for it."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def table(builder: Builder, rows: Iterable[Iterable[object]]) -> None:
 
 
 def _is_head(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
-    """Whether a row names the columns: "Item | 2026" does, "Fee | 900 EUR" and "Door 1 | open" do not."""
+    """Check whether a row names the columns: "Item | 2026" does, "Fee | 900 EUR" does not."""
     if any(_VALUE.fullmatch(cell) and not _YEAR.fullmatch(cell) for cell in first):
         return False
     if any(cell.endswith((":", ".")) and not _YEAR.search(cell) for cell in first):

@@ -72,7 +72,7 @@ def read_xlsx(data: bytes, name: str) -> Reading:
 
 
 def _has_formulas(data: bytes) -> bool:
-    """Whether any sheet holds one, without parsing the sheets."""
+    """Check whether any sheet contains a formula, without parsing the sheets."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for name in archive.namelist():
             if not name.startswith("xl/worksheets/"):
@@ -87,7 +87,7 @@ def _has_formulas(data: bytes) -> bool:
 
 
 def _without_result(sheet: Any, formulas: Any) -> int:
-    """How many formulas have no value, as in a workbook that a program wrote without computing it."""
+    """Count the formulas without a stored result, as a program writes that does not compute them."""
     return sum(
         isinstance(formula, str) and formula.startswith("=") and value is None
         for values, written in zip(

@@ -100,7 +100,7 @@ class _Writer:
         return [value for _, value in chosen]
 
     def _tells_kinds(self, element: Node) -> bool:
-        """Whether each item has a field for its kind, so that the list may mix all kinds."""
+        """Check whether each item has a field for its kind, so that the list may mix all kinds."""
         parts = map(self._schema.resolve, element.get("properties", {}).values())
         for part in parts:
             named = [each for value in part.get("enum", ()) if (each := _criterion_of(value))]

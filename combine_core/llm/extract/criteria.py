@@ -1,4 +1,4 @@
-"""What a property of a schema asks for, read from its name, title and description."""
+"""Find the kind of items for a property of a schema by its name, title and description."""
 
 import re
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ _ASKING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """What a list asks for: a kind, a summary, the most important (``general``), or what ``words`` name."""
+    """The items for a list: of a kind, a summary, the most important (``general``), or about ``words``."""
 
     kind: Kind | None = None
     summary: bool = False
@@ -42,12 +42,12 @@ class Criterion:
 
 
 def criterion_of_name(name: str) -> Criterion | None:
-    """What a word such as "open_question" names; ``None`` if it is not known."""
+    """Return the criterion that a word such as "open_question" names; ``None`` if it is unknown."""
     return _criterion(_words(name), 1)
 
 
 def criterion_of_property(name: str, schema: dict[str, Any]) -> Criterion:
-    """What a property asks for.
+    """Return the criterion of a property.
 
     Its description counts only if neither its name nor its title holds a known word, and only with two
     known words, because a single one is often there by chance.

@@ -60,7 +60,7 @@ class Item:
 
 
 def items_of_materials(materials: Iterable[Material], check_time: Callable[[], None]) -> list[Item]:
-    """What the sources say, in their order, without repetitions.
+    """Return the items of the sources in their order, without repetitions.
 
     :param check_time: called now and then; raises when the time is up
     """
@@ -100,7 +100,7 @@ def items_of_answers(answers: Mapping[str, Any]) -> list[Item] | None:
 
 @dataclass(slots=True)
 class _Saying:
-    """What a source says, perhaps in several places."""
+    """A sentence of a source with all of its places."""
 
     key: str
     position: int
@@ -135,7 +135,7 @@ class _Saying:
 
 
 class _Sayings:
-    """What one source says, without repetitions, and without the least important of very much."""
+    """The distinct sentences of one source, without the least important ones of a long source."""
 
     def __init__(self) -> None:
         self._found: dict[str, _Saying] = {}

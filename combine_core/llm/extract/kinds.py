@@ -1,4 +1,4 @@
-"""Tells what a sentence is: a decision, an action, an open question, a number, a statement, or nothing.
+"""Classify a sentence as a decision, an action, an open question, a number, a statement, or nothing.
 
 Rather none than a wrong one: what is denied, asked, conditional, quoted or reported is no decision, and a
 question that somebody may have answered is not open.
@@ -15,7 +15,7 @@ from combine_core.readers import Block, BlockKind
 
 
 class Kind(StrEnum):
-    """What a sentence is."""
+    """The kind of a sentence."""
 
     STATEMENT = "statement"
     DECISION = "decision"
@@ -25,7 +25,7 @@ class Kind(StrEnum):
 
 
 class Section(StrEnum):
-    """What stands below a title. ``SILENT``: nothing that a document needs, such as names of attendees."""
+    """The content below a title. ``SILENT``: nothing that a document needs, such as names of attendees."""
 
     DECISION = "decision"
     OUTCOME = "outcome"
@@ -68,7 +68,7 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a sentence is, and for an action whose it is and until when, in the words of the source.
+    """The kind of a sentence, and the owner and due date of an action, in the words of the source.
 
     :ivar figures: whether a statement is a number if it holds one: see :func:`kind_of`
     """
@@ -188,7 +188,7 @@ _DENIED_CONTENT = re.compile(r"\b(?:not to|no longer|that no\w*)\s*$", re.IGNORE
 
 
 def section_of(headings: tuple[str, ...], language: Language) -> Section:
-    """What the titles above a block announce: the nearest that says so."""
+    """Return the section that the nearest known title above a block announces."""
     sections = vocabulary_of(language).sections
     for distance, heading in enumerate(reversed(headings)):
         title = _NUMBERING.sub("", heading, count=1).strip(" :*_.!–-").casefold()
@@ -209,7 +209,7 @@ def matter_of(headings: tuple[str, ...], language: Language) -> str:
 
 
 def read_sentence(sentence: Sentence) -> Reading | None:
-    """What the sentence is; ``None`` if it says nothing on its own."""
+    """Classify a sentence; ``None`` if it states nothing on its own."""
     text = sentence.text
     if sentence.section is Section.SILENT or not _says_something(text):
         return None
@@ -260,7 +260,7 @@ def kind_of(sentence: Sentence, reading: Reading) -> Kind:
 
 
 def stands_alone(sentence: Sentence) -> bool:
-    """Whether a reader understands the sentence without the one before."""
+    """Check whether a sentence can be understood without the one before."""
     words = sentence.words
     if "? " in sentence.text and not sentence.spoken and _ANSWERED.search(sentence.text):
         return True
@@ -308,18 +308,18 @@ def seconds(sentence: Sentence) -> bool:
 
 
 def records_more(sentence: Sentence) -> bool:
-    """Whether it goes on with a decision that the sentence before has begun."""
+    """Check whether a sentence continues the decision of the sentence before."""
     return stands_alone(sentence) and not sentence.language.obligation.search(sentence.text)
 
 
 def is_labelled_decision(sentence: Sentence) -> bool:
-    """Whether it begins with "Decision:" or the like."""
+    """Check whether a sentence begins with a label such as "Decision:"."""
     label = _LABEL.match(sentence.text) if ":" in sentence.text else None
     return _section_of_label(label, sentence.words) is Section.DECISION
 
 
 def settles(sentence: Sentence) -> Kind | None:
-    """What the sentence makes of the question right before it: a decision, or a statement with the votes."""
+    """Return the kind that an answer gives to the pending question: a decision, or a count of votes."""
     words = sentence.words
     answer = sentence.low.strip(" .!*")
     if words.settles.fullmatch(answer) or words.carries.search(answer):
@@ -328,7 +328,7 @@ def settles(sentence: Sentence) -> Kind | None:
 
 
 def needs_more(sentence: Sentence) -> bool:
-    """Whether a decision does not say what was decided without the sentence before."""
+    """Check whether a decision needs the sentence before to be understood."""
     words = sentence.words
     if sentence.spoken:
         return False
@@ -339,7 +339,7 @@ def needs_more(sentence: Sentence) -> bool:
 
 
 def has_quantity(sentence: Sentence) -> bool:
-    """Whether a sentence holds an amount, a share, a duration or a count; no date, time or identifier."""
+    """Check for an amount, a share, a duration or a count; a date, time or identifier is none."""
     text, language = sentence.text, sentence.language
     if not _DIGIT.search(text) and not language.number_word.search(sentence.low):
         return False
@@ -356,7 +356,7 @@ def has_quantity(sentence: Sentence) -> bool:
 
 
 def _is_beside_the_matter(sentence: Sentence, text: str, number: Number) -> bool:
-    """Whether it is a name, or tells how long the meeting takes, such as "5 minutes left"."""
+    """Check for a number that is a name or a duration of the meeting, such as "5 minutes left"."""
     if text[number.start : number.end] in sentence.codes:
         return True
     small = not number.known_unit and number.value <= 2
@@ -364,7 +364,7 @@ def _is_beside_the_matter(sentence: Sentence, text: str, number: Number) -> bool
 
 
 def _is_for_the_record(sentence: Sentence) -> bool:
-    """Whether a number is no small talk, such as "we have five minutes left"."""
+    """Check that a number is no small talk, such as "we have five minutes left"."""
     return not sentence.spoken or (
         _DIGIT.search(sentence.text) is not None
         and sentence.text.count(" ") > 2
@@ -567,7 +567,7 @@ def _ends_with(pattern: re.Pattern[str], text: str) -> bool:
 
 
 def _person_in_charge(sentence: Sentence, said: str, low: str, words: Vocabulary) -> str:
-    """Who is to do something, if it begins so: "Tom to ask", "Mrs Olsen will sign"; else nobody."""
+    """Return the owner in "Tom to ask" or "Mrs Olsen will sign"; empty if there is none."""
     person = _OWNER.match(said)
     if person is None or not words.takes_on.match(low, person.end()):
         return ""

@@ -1,4 +1,4 @@
-"""Reads a source sentence by sentence: what each one is, where it stands, and how important it is."""
+"""Read a source sentence by sentence, with the kind, the place and the weight of each."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -199,7 +199,7 @@ class SourceReader:
         )
 
     def _settled(self, sentence: Sentence, end: int, found: list[Said]) -> bool:
-        """Whether the sentence settles the question right before it. Then both together are what was said."""
+        """Check whether the sentence settles the pending question or motion, and join the two if so."""
         question, self._asked = self._asked, None
         kind = settles(sentence) if question else None
         if question is None or kind is None:

@@ -529,7 +529,8 @@ def test_a_motion_stands_with_its_approval():
     ]
     assert decisions_in("Karen moved that we use the thicker magnets. Nobody seconded it.") == []
     assert decisions_in(
-        "# Entlastung\n\nFelix beantragte, den Vorstand zu entlasten.\n\n---\n\n- Ja: 7 Stimmen\n- Nein: 0 Stimmen\n"
+        "# Entlastung\n\nFelix beantragte, den Vorstand zu entlasten.\n\n---\n\n"
+        "- Ja: 7 Stimmen\n- Nein: 0 Stimmen\n"
     ) == ["Felix beantragte, den Vorstand zu entlasten. Ja: 7 Stimmen Nein: 0 Stimmen"]
 
 
