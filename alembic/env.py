@@ -11,8 +11,7 @@ from alembic import context
 from alembic.runtime.migration import MigrationContext
 
 from combine_core.database.metadata import is_ours, load_models
-from combine_core.database.migrating import migrating, migration_engine
-from combine_core.database.migrations import include_object
+from combine_core.database.migration_lock import migrating, migration_engine
 from combine_core.database.undo import add_unknown, record_undo
 
 
@@ -48,7 +47,7 @@ def run() -> None:
         context.configure(
             connection=connection,
             target_metadata=load_models(),
-            include_object=include_object,
+            include_object=lambda _object, name, type_, *_: is_ours(name, type_, None),
             include_name=is_ours,
             compare_server_default=True,
             transaction_per_migration=True,

@@ -78,7 +78,7 @@ class Visitor:
             (Allow, Authenticated, [Permission.PROJECTS_READ, Permission.PROJECTS_WRITE])
         ]
 
-    def tell_add_ons(self, change: RoleChange | Deed) -> None:
+    def notify_add_ons(self, change: RoleChange | Deed) -> None:
         """Notify the subscribers of this change, within the transaction."""
         if isinstance(change, Deed):
             tell(self._request, change)

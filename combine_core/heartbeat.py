@@ -80,7 +80,6 @@ class Heartbeat:
         os.pwrite(self._file, f"{now:.3f} {active:.3f}".ljust(_LENGTH).encode(), 0)
 
     def close(self) -> None:
-        """Remove the file."""
         self._path.unlink(missing_ok=True)
         os.close(self._file)
 

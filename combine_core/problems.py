@@ -43,7 +43,6 @@ def _invalid_content_of_document(error: InvalidContent) -> ProblemError:
 
 
 def includeme(config: Configurator) -> None:
-    """Register a problem for each error."""
     config.add_problem(
         UnsupportedFile,
         lambda error: invalid_content(FieldError("file", str(error)), status=415),

@@ -91,5 +91,4 @@ def _application_created(event: ApplicationCreated) -> None:
 
 
 def includeme(config: Configurator) -> None:
-    """Start the background work when the application is created."""
     config.add_subscriber(_application_created, ApplicationCreated)

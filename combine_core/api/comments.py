@@ -37,7 +37,7 @@ def add(context: DocumentContext, request: Request) -> Json:
         number=body["version"],
         pointer=body["pointer"],
         text=body["text"],
-        notify=context.tell_add_ons,
+        notify=context.notify_add_ons,
     )
     request.response.status_int = 201
     request.response.location = request.route_path("api.comment", id=comment.id)
@@ -60,7 +60,7 @@ def delete(context: CommentContext, request: Request) -> HTTPNoContent:
         request.dbsession,
         context.comment_id,
         context.identity.user_id,
-        notify=context.tell_add_ons,
+        notify=context.notify_add_ons,
     )
     return HTTPNoContent()
 

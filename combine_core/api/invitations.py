@@ -39,7 +39,7 @@ def create(context: ProjectContext, request: Request) -> Json:
         context.identity.user_id,
         Role(body["role"]),
         days=body.get("days", DEFAULT_DAYS),
-        notify=context.tell_add_ons,
+        notify=context.notify_add_ons,
     )
     request.response.status_int = 201
     request.response.location = request.route_path(
@@ -54,7 +54,7 @@ def get_invitation(context: ProjectContext, request: Request) -> Json:
 
 def revoke(context: ProjectContext, request: Request) -> HTTPNoContent:
     session, project_id = request.dbsession, context.project.id
-    revoke_invitation(session, project_id, _id(request), notify=context.tell_add_ons)
+    revoke_invitation(session, project_id, _id(request), notify=context.notify_add_ons)
     return HTTPNoContent()
 
 
@@ -64,7 +64,7 @@ def accept(context: SignedIn, request: Request) -> Json:
         request.dbsession,
         request.openapi_validated.body["token"],
         context.identity.user_id,
-        notify=context.tell_add_ons,
+        notify=context.notify_add_ons,
     )
     return {"project": show_project(project), "role": role}
 

@@ -80,14 +80,14 @@ def get_member(context: ProjectContext, request: Request) -> Json:
 def put_member(context: ProjectContext, request: Request) -> Json:
     role = Role(request.openapi_validated.body["role"])
     session, project_id, user_id = request.dbsession, context.project.id, _user_id(request)
-    change_role(session, project_id, user_id, role, notify=context.tell_add_ons)
+    change_role(session, project_id, user_id, role, notify=context.notify_add_ons)
     return show_member(read_member(session, project_id, user_id))
 
 
 def delete_member(context: ProjectContext, request: Request) -> HTTPNoContent:
     user_id = _user_id(request)
     context.check_may_remove(user_id)
-    remove_member(request.dbsession, context.project.id, user_id, notify=context.tell_add_ons)
+    remove_member(request.dbsession, context.project.id, user_id, notify=context.notify_add_ons)
     return HTTPNoContent()
 
 

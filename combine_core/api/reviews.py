@@ -52,7 +52,7 @@ def ask(context: DocumentContext, request: Request) -> Json:
         body["version"],
         context.identity.user_id,
         terms,
-        notify=context.tell_add_ons,
+        notify=context.notify_add_ons,
     )
     request.response.status_int = 201
     request.response.location = request.route_path("api.review", id=review.id)
@@ -73,7 +73,7 @@ def add_decision(context: ReviewContext, request: Request) -> Json:
         Decision(body["decision"]),
         sha256=body["sha256"],
         comment=body.get("comment"),
-        notify=context.tell_add_ons,
+        notify=context.notify_add_ons,
     )
     return show_review(review)
 
@@ -93,7 +93,7 @@ def edit(context: ReviewContext, request: Request) -> Json:
         comment=body.get("comment"),
         note=body.get("note"),
         before_texts=partial(hold_memory, request),
-        notify=context.tell_add_ons,
+        notify=context.notify_add_ons,
     )
     request.response.content_location = request.route_path("api.review", id=review.id)
     return show_review(review)
@@ -105,7 +105,7 @@ def withdraw_review(context: ReviewContext, request: Request) -> Json:
         context.review_id,
         context.identity.user_id,
         context.role,
-        notify=context.tell_add_ons,
+        notify=context.notify_add_ons,
     )
     return show_review(review)
 

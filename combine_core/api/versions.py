@@ -55,7 +55,7 @@ def restore(context: DocumentContext, request: Request) -> Json:
 def _show_added(context: DocumentContext, request: Request, added: DocumentVersion | None) -> Json:
     """Return the newest version, with 201 if one was added. Without a difference, none is."""
     if added is not None:
-        context.tell_add_ons(deed_of(added))
+        context.notify_add_ons(deed_of(added))
         request.response.status_int = 201
         request.response.location = request.route_path(
             "api.version", id=context.document_id, number=added.number

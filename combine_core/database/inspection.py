@@ -251,7 +251,6 @@ class ConnectionBudget:
 
     @property
     def needed(self) -> int:
-        """The connections of all processes together."""
         return self.web * self._each + self.workers * self.needs.worker
 
     @property
@@ -270,7 +269,6 @@ class ConnectionBudget:
 
     @property
     def sentence(self) -> str:
-        """The calculation in one sentence."""
         parts = [f"{self.web} web x {self._each}"]
         parts += [f"{self.workers} worker x {self.needs.worker}"] if self.workers else []
         limits = f"max_connections {self.max_connections}, {self.reserved} of them reserved"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from importlib import resources
-from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
-from combine_core.database.metadata import is_ours
-from combine_core.database.migrating import migration_engine
+from combine_core.database.migration_lock import migration_engine
 from combine_core.database.revisions import (
     migrations_folder,
     packages_of_add_ons,
@@ -18,14 +16,7 @@ from combine_core.database.revisions import (
 )
 
 
-def include_object(
-    _object: Any, name: str | None, type_: str, _reflected: bool, _compare_to: Any
-) -> bool:
-    """Check whether alembic should compare an object with the models."""
-    return is_ours(name, type_, None)
-
-
-def _config(database_url: str | None = None) -> Config:
+def _config(database_url: str) -> Config:
     config = Config()
     # alembic's parser treats % as the beginning of a variable.
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
@@ -55,7 +46,7 @@ def remove_add_on(database_url: str, name: str) -> None:
     command.downgrade(_config_of(name, package, database_url), "base")
 
 
-def _config_of(name: str, package: str, database_url: str | None = None) -> Config:
+def _config_of(name: str, package: str, database_url: str) -> Config:
     config = _config(database_url)
     config.set_main_option("path_separator", "newline")
     config.set_main_option("version_locations", str(resources.files(package)).replace("%", "%%"))

@@ -100,7 +100,7 @@ def paginate(
     return place.page(list(session.scalars(place.order(statement), place.parameters)))
 
 
-class KeptList(Generic[Row]):
+class ListQuery(Generic[Row]):
     """A list whose statements are built once, and whose rows are named tuples: ten times as fast as objects.
 
     :param row: the class of the rows; its fields have the names of the columns

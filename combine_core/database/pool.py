@@ -238,7 +238,6 @@ class LeakWatch:
         )
 
     def look(self) -> None:
-        """Check the pools once."""
         for pool in self._pools():
             late = frozenset(one for one in pool.holders() if one.seconds >= self._seconds)
             for holder in late - self._reported.get(pool, frozenset()):

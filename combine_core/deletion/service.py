@@ -31,7 +31,6 @@ MOST_LISTED = 100
 
 
 def plan_projects(session: Session, project_ids: Sequence[uuid.UUID]) -> Plan:
-    """Preview the deletion of projects with everything in them."""
     in_projects = Run.project_id.in_(project_ids)
     takes = count_things(
         session,
@@ -54,7 +53,6 @@ def plan_projects(session: Session, project_ids: Sequence[uuid.UUID]) -> Plan:
 
 
 def plan_project(session: Session, project_id: uuid.UUID) -> Plan:
-    """Preview the deletion of a project with everything in it."""
     return plan_projects(session, [project_id])
 
 
@@ -189,7 +187,6 @@ def delete_run(session: Session, run_id: uuid.UUID) -> Plan:
 
 
 def runs_on(source_id: uuid.UUID) -> Select[uuid.UUID]:
-    """Select the ids of the runs that have read the source."""
     return select(RunSource.run_id).where(RunSource.source_id == source_id)
 
 

@@ -34,7 +34,7 @@ from sqlalchemy.orm import (
 
 from combine_core.database import (
     NEWEST_FIRST,
-    KeptList,
+    ListQuery,
     Page,
     any_key,
     as_text,
@@ -247,7 +247,7 @@ def list_documents(
 @functools.cache
 def _documents(
     lines: Lines, *, archived: bool, stale: bool | None, titled: bool
-) -> KeptList[ListedDocument]:
+) -> ListQuery[ListedDocument]:
     out_of_date = is_stale(lines)
     columns = (Document.type, Document.title, Document.head, Document.created_at)
     statement = select(as_text(Document.id), *columns, Document.archived_at, out_of_date).where(
@@ -258,7 +258,7 @@ def _documents(
         statement = statement.where(out_of_date if stale else ~out_of_date)
     if titled:
         statement = statement.where(Document.title == bindparam("title"))
-    return KeptList(ListedDocument, statement, Document.id, Document.title)
+    return ListQuery(ListedDocument, statement, Document.id, Document.title)
 
 
 def list_versions(

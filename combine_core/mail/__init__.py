@@ -27,6 +27,5 @@ def queue_mail(done: DeedDone) -> None:
 
 
 def includeme(config: Configurator) -> None:
-    """Subscribe to actions if a mail server is configured."""
     if config.add_addon_settings(CoreSettings).smtp_host is not None:
         config.add_subscriber(queue_mail, DeedDone)

@@ -40,7 +40,6 @@ _AFTER_ALL_TWEENS = 100
 
 
 def includeme(config: Configurator) -> None:
-    """Add ``request.request_id`` and the outermost tween."""
     config.add_request_method(request_id, "request_id", reify=True)
     # The tween that is added last is the outermost one. add_tween cannot wait for the tweens of other
     # add-ons, but an action can.

@@ -58,7 +58,6 @@ class Work:
 
     @property
     def user(self) -> str | None:
-        """The user, if the security policy has set one."""
         return None if self._request is None else user_of(self._request)
 
 

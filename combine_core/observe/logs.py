@@ -88,7 +88,6 @@ class JsonFormatter(LibraryJsonFormatter):
         super().__init__(list(_FIELDS), rename_fields=_FIELDS)
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        """Format the time as text, and mask secrets."""
         created = log_data["timestamp"]
         log_data["timestamp"] = (
             time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(created))

@@ -71,7 +71,6 @@ class Reading:
 
     @property
     def relief(self) -> str:
-        """The action that gives the process more memory."""
         if self.of == "container":
             return "Increase the limit in docker-compose"
         return "Free memory of the machine"
@@ -141,7 +140,6 @@ class MemoryWatch:
         self._samples: deque[tuple[float, int]] = deque()
 
     def look(self) -> None:
-        """Measure the memory once, and log a line if it is due."""
         reading = self._read()
         if not self._samples:
             log.info(

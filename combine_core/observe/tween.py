@@ -37,7 +37,6 @@ Handler = Callable[["Request"], Response]
 
 
 def request_tween_factory(handler: Handler, registry: Registry) -> Handler:
-    """Create the tween around the whole request."""
     slow_ms = _slow_request_ms(registry)
 
     def request_tween(request: Request) -> Response:

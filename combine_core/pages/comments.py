@@ -64,7 +64,7 @@ def add(context: DocumentContext, request: Request) -> dict[str, Any] | HTTPSeeO
             number=int(number),
             pointer=pointer,
             text=text_of(request, "text"),
-            notify=context.tell_add_ons,
+            notify=context.notify_add_ons,
         )
     except InvalidComment as error:
         request.response.status_int = 400
@@ -91,7 +91,7 @@ def delete(context: CommentContext, request: Request) -> HTTPSeeOther:
         request.dbsession,
         context.comment_id,
         context.identity.user_id,
-        notify=context.tell_add_ons,
+        notify=context.notify_add_ons,
     )
     return _back(request, document_id)
 

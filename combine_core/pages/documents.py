@@ -119,7 +119,7 @@ def restore(context: DocumentContext, request: Request) -> HTTPSeeOther:
     except LookupError as error:
         raise HTTPNotFound from error
     if version is not None:
-        context.tell_add_ons(deed_of(version))
+        context.notify_add_ons(deed_of(version))
     return HTTPSeeOther(request.route_path("pages.document", id=context.document_id))
 
 

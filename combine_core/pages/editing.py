@@ -171,7 +171,7 @@ def _edit(
     except (LookupError, ValueError, TypeError) as error:
         raise HTTPNotFound from error
     if edited is not None:
-        context.tell_add_ons(deed_of(edited))
+        context.notify_add_ons(deed_of(edited))
     anchor = pointer if edited is not None and not pointer.endswith("/-") else None
     return HTTPSeeOther(
         request.route_path("pages.document", id=context.document_id, _anchor=anchor)
@@ -198,7 +198,7 @@ def _approve(
         context.role,
         content,
         sha256=version.sha256,
-        notify=context.tell_add_ons,
+        notify=context.notify_add_ons,
         **options,
     )
     return HTTPSeeOther(request.route_path("pages.review", id=approved.id))

@@ -76,7 +76,7 @@ def create(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSe
             context.identity.user_id,
             role,
             days=days,
-            notify=context.tell_add_ons,
+            notify=context.notify_add_ons,
         )
     except TooManyInvitations as error:
         return _refuse(context, request, error)
@@ -91,7 +91,7 @@ def revoke(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSe
     session, project_id = request.dbsession, context.project.id
     try:
         revoke_invitation(
-            session, project_id, uuid.UUID(invitation_id), notify=context.tell_add_ons
+            session, project_id, uuid.UUID(invitation_id), notify=context.notify_add_ons
         )
     except InvitationEnded as error:
         return _refuse(context, request, error)
@@ -145,7 +145,7 @@ def accept(context: Visitor, request: Request) -> dict[str, Any] | HTTPSeeOther:
     request.registry.notify(SecretPresented(request))
     session, user_id = request.dbsession, context.identity.user_id
     try:
-        project, _ = accept_invitation(session, token, user_id, notify=context.tell_add_ons)
+        project, _ = accept_invitation(session, token, user_id, notify=context.notify_add_ons)
     except (UnknownInvitation, InvitationEnded):
         return _link_page(context, request, token)
     headers = _cookie(request).headers(None)

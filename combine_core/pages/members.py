@@ -33,7 +33,7 @@ def show_members(context: ProjectContext, request: Request) -> dict[str, Any]:
 def set_role(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
     session, project_id, user_id = request.dbsession, context.project.id, _user_id(request)
     try:
-        change_role(session, project_id, user_id, role_of(request), notify=context.tell_add_ons)
+        change_role(session, project_id, user_id, role_of(request), notify=context.notify_add_ons)
     except LastOwner as error:
         return _refuse(context, request, error)
     return _back(context, request)
@@ -44,7 +44,7 @@ def remove(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSe
     session, project_id, user_id = request.dbsession, context.project.id, _user_id(request)
     context.check_may_remove(user_id)
     try:
-        remove_member(session, project_id, user_id, notify=context.tell_add_ons)
+        remove_member(session, project_id, user_id, notify=context.notify_add_ons)
     except LastOwner as error:
         return _refuse(context, request, error)
     if user_id == context.identity.user_id:

@@ -71,7 +71,7 @@ def ask(context: DocumentContext, request: Request) -> dict[str, Any] | HTTPSeeO
             int(number),
             context.identity.user_id,
             _terms(request),
-            notify=context.tell_add_ons,
+            notify=context.notify_add_ons,
         )
     except (InvalidReview, ReviewConflict) as error:
         return _list_page(context, request, _refused(request, form, error))
@@ -167,7 +167,7 @@ def _act(
             context.review_id,
             context.identity.user_id,
             context.role,
-            notify=context.tell_add_ons,
+            notify=context.notify_add_ons,
         )
     except (InvalidReview, InvalidText, ReviewConflict) as error:
         return _page(context, request, _refused(request, form, error))

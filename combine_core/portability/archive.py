@@ -55,7 +55,6 @@ class Limits:
 
 
 def rows_member(name: str) -> str:
-    """Return the name of the member with the rows of a table."""
     return f"rows/{name}.jsonl"
 
 

@@ -114,7 +114,6 @@ _DECIDED = {
 
 
 def provenance_in_words(provenance: Provenance) -> str:
-    """Describe the origin of a version in one sentence."""
     by = f" by {provenance.author}" if provenance.author else ""
     return f"{_MADE[VersionOrigin(provenance.origin)]}{by}."
 

@@ -140,7 +140,6 @@ MEMBERS = frozenset({*TABLES, PEOPLE, LINES, REVIEWS})
 
 
 def columns_of(model: type[Model]) -> dict[str, Column[Any]]:
-    """Return the columns of a table by name."""
     return {column.name: column for column in Model.metadata.tables[model.__tablename__].columns}
 
 
@@ -154,7 +153,6 @@ def key_of(table: Table, row: Mapping[str, Any]) -> uuid.UUID:
 
 
 def encode(value: Any) -> Any:
-    """Encode the value of a column for JSON."""
     match value:
         case uuid.UUID() | decimal.Decimal():
             return str(value)

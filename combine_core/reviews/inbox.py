@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from combine_core.comments import unread_mentions
-from combine_core.database import NEWEST_FIRST, KeptList, Page, fetch
+from combine_core.database import NEWEST_FIRST, ListQuery, Page, fetch
 from combine_core.documents import Document
 from combine_core.projects import Project
 from combine_core.reviews.lists import complete_reviews
@@ -92,7 +92,7 @@ def _is_no_author(user_id: BindParameter[uuid.UUID]) -> ColumnElement[bool]:
 
 
 _USER_ID = bindparam("user_id", type_=Uuid)
-_WAITING = KeptList(_Key, _waiting(_USER_ID), Review.id)
+_WAITING = ListQuery(_Key, _waiting(_USER_ID), Review.id)
 _COUNT_WAITING = select(func.count()).select_from(
     union_all(_waiting(_USER_ID), unread_mentions(_USER_ID)).limit(MAX_COUNTED).subquery()
 )

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from combine_core.database import NEWEST_FIRST, AnySelect, KeptList, Page, any_key, as_text, fetch
+from combine_core.database import NEWEST_FIRST, AnySelect, ListQuery, Page, any_key, as_text, fetch
 from combine_core.lines import LineVersion
 from combine_core.runs.model import Run, RunSource, Step
 
@@ -74,12 +74,12 @@ _INPUTS = (
 
 
 @functools.cache
-def _filtered_runs(names: frozenset[str]) -> KeptList[ListedRun]:
+def _filtered_runs(names: frozenset[str]) -> ListQuery[ListedRun]:
     """Return the list of runs with a condition for each of these names."""
     columns = {"state": Run.state, "line": LineVersion.name}
     conditions = [columns[name] == bindparam(name) for name in sorted(names)]
     of_project = Run.project_id == bindparam("project_id")
-    return KeptList(ListedRun, _RUNS.where(of_project, *conditions), Run.id)
+    return ListQuery(ListedRun, _RUNS.where(of_project, *conditions), Run.id)
 
 
 def list_runs(

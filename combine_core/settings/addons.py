@@ -71,11 +71,9 @@ class Installed:
 
     @property
     def addons(self) -> set[str]:
-        """The names of the add-ons."""
         return {*self.modules, *(cls.addon for cls in self.classes)}
 
     def only(self, addons: Iterable[str]) -> "Installed":
-        """Return the declarations of these add-ons only."""
         wanted = set(addons)
         return Installed(
             tuple(cls for cls in self.classes if cls.addon in wanted),

@@ -374,7 +374,6 @@ class CoreSettings(AddonSettings):
         }
 
     def findings(self, given: Given) -> Iterable[tuple[str, Finding]]:
-        """Return the faults of values and of combinations of settings."""
         if given.lacks("environment"):
             fault = f"is not set, so the rules of {self.environment} apply"
             yield "environment", Finding(fault, "", NOWHERE)

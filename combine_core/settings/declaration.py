@@ -83,7 +83,6 @@ class ConfigurationEnvironmentError(Exception):
 
     @property
     def headline(self) -> str:
-        """The number of settings to fix, as a sentence."""
         count = len({problem.variable for problem in self.problems})
         return f"{count} setting{'s' if count > 1 else ''} to fix before the service can start"
 
@@ -176,7 +175,6 @@ class Setting:
 
     @property
     def ini_key(self) -> str:
-        """The ini key in the documentation."""
         return self.ini_keys[0]
 
     @property

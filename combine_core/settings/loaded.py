@@ -68,15 +68,12 @@ class LoadedSettings:
         return instance
 
     def rows(self) -> list[Row]:
-        """Return all settings by add-on, in the order of their declaration."""
         return list(self._rows)
 
     def secrets(self) -> frozenset[str]:
-        """Return the secret values, to mask them in texts."""
         return frozenset().union(*(one.secrets() for one in self._instances.values()))
 
     def joined(self, other: "LoadedSettings") -> "LoadedSettings":
-        """Return the settings of both."""
         return LoadedSettings(
             {**self._instances, **{cls: other.get(cls) for cls in other}},
             [*self._rows, *other.rows()],

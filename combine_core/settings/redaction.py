@@ -52,7 +52,6 @@ class LogRedactor:
             self._values = re.compile("|".join(map(_pattern, longest_first)))
 
     def text(self, text: str) -> str:
-        """Mask the secrets in a text."""
         if self._values is not None:
             text = self._values.sub(MASK, text)
         text = _URL.sub(_without_user, text)

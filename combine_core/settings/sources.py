@@ -109,7 +109,6 @@ class Sources:
     ini: Mapping[str, Any]
 
     def find_all(self, cls: type[AddonSettings]) -> dict[str, Found]:
-        """Return the values of the settings of an add-on by field."""
         readers = (
             VariablesSource(cls, self.environ),
             EnvFileSource(cls, self.env_file),
@@ -122,7 +121,6 @@ class Sources:
         return {field: hit for field, hit in hits.items() if hit}
 
     def is_empty(self, setting: Setting) -> bool:
-        """Check whether the setting is set to an empty text."""
         variables = (self.environ, self.env_file)
         return any(values.get(name) == "" for values in variables for name in setting.names) or any(
             self.ini.get(key) == "" for key in setting.ini_keys

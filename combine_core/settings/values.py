@@ -160,7 +160,6 @@ def is_loopback(host: str) -> bool:
 
 
 def host_of(origin: str) -> str:
-    """Return the host of an origin that :func:`origin` has returned."""
     return urlsplit(origin).hostname or ""
 
 

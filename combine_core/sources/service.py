@@ -15,7 +15,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from combine_core.database import NEWEST_FIRST, KeptList, Page, as_text, new_id
+from combine_core.database import NEWEST_FIRST, ListQuery, Page, as_text, new_id
 from combine_core.database.copying import add_row
 from combine_core.jobs import enqueue
 from combine_core.readers import (
@@ -93,7 +93,6 @@ class UploadedFile:
 
     @cached_property
     def sha256(self) -> str:
-        """The hash of the bytes."""
         return hashlib.sha256(self.data).hexdigest()
 
 
@@ -285,8 +284,8 @@ def measure_text(text: str) -> tuple[int, str]:
 _SOURCES = select(
     as_text(Source.id), *(getattr(Source, name) for name in ListedSource._fields[1:])
 ).where(Source.project_id == bindparam("project_id"))
-_ALL: KeptList[ListedSource[str]] = KeptList(ListedSource, _SOURCES, Source.id, Source.name)
-_NAMED: KeptList[ListedSource[str]] = KeptList(
+_ALL: ListQuery[ListedSource[str]] = ListQuery(ListedSource, _SOURCES, Source.id, Source.name)
+_NAMED: ListQuery[ListedSource[str]] = ListQuery(
     ListedSource, _SOURCES.where(Source.name == bindparam("name")), Source.id, Source.name
 )
 

@@ -125,7 +125,6 @@ class Diagnosis:
 
     @property
     def remedy(self) -> str:
-        """The remedy and the runbook's commands in one line."""
         return self.advice.line
 
     @property

@@ -97,7 +97,6 @@ class ServerError:
         return self.sqlstate == "28000" and self.routine in {NO_RULE, ""}
 
     def diagnosis(self) -> Diagnosis:
-        """Diagnose a connection that the server refuses with this error."""
         cause = cause_of(self.sqlstate)
         why = ""
         if cause is Cause.TOO_MANY_CONNECTIONS:

@@ -73,7 +73,6 @@ class Account:
             ) from error
 
     def give(self, path: Path) -> None:
-        """Make this account the owner of ``path``."""
         if self.is_other:
             os.chown(path, self.uid, self.gid)
 

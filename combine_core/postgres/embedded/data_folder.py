@@ -37,7 +37,6 @@ class DataFolder:
 
     @property
     def data(self) -> Path:
-        """PostgreSQL's data directory."""
         return self.cluster / "data"
 
 

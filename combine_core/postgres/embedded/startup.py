@@ -85,7 +85,6 @@ class Site:
         return self.state / "port"
 
     def last_port(self) -> int | None:
-        """Return the port of the last start, or None if there was none."""
         try:
             return int(self.port_file.read_text())
         except (FileNotFoundError, ValueError):

@@ -25,8 +25,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import Engine
 
 from combine_core.cli.errors import message_of
-from combine_core.database import migrating
-from combine_core.database.migrating import ADVISORY_LOCK
+from combine_core.database import migration_lock
+from combine_core.database.migration_lock import ADVISORY_LOCK
 from combine_core.database.revisions import (
     head_revision,
     known_revisions,
@@ -104,8 +104,8 @@ def test_a_lock_timeout_names_who_holds_the_lock(
     alembic_config: Config, empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command.upgrade(alembic_config, "0001")
-    monkeypatch.setattr(migrating, "LOCK_TIMEOUT_S", 2.0)
-    monkeypatch.setattr(migrating, "_POLL_INTERVAL_S", 0.02)
+    monkeypatch.setattr(migration_lock, "LOCK_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(migration_lock, "_POLL_INTERVAL_S", 0.02)
     with psycopg2.connect(empty_database, application_name="a report") as other:
         with other.cursor() as cursor:
             cursor.execute("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
