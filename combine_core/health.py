@@ -234,7 +234,7 @@ class Checks:
 
     def database(self, registry: Registry) -> HealthResult:
         """Check that the database accepts connections, reads and writes."""
-        fault = self._watch.look(_timeout(registry, "database"))
+        fault = self._watch.check(_timeout(registry, "database"))
         seconds = self._watch.seconds
         if fault is not None:
             # A full server still serves its open connections, so they are kept.

@@ -237,7 +237,7 @@ class LeakWatch:
             weakref.WeakKeyDictionary()
         )
 
-    def look(self) -> None:
+    def check(self) -> None:
         for pool in self._pools():
             late = frozenset(one for one in pool.holders() if one.seconds >= self._seconds)
             for holder in late - self._reported.get(pool, frozenset()):
@@ -262,4 +262,4 @@ def start_leak_watch(seconds: float) -> None:
 
     Services and workers need this. A command that ends soon does not.
     """
-    repeat("combine-leak-watch", LeakWatch(seconds).look, LEAK_INTERVAL_S)
+    repeat("combine-leak-watch", LeakWatch(seconds).check, LEAK_INTERVAL_S)

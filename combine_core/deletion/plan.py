@@ -67,15 +67,15 @@ def _noun(kind: str, number: int) -> str:
 
 
 class NotThere(LookupError):
-    """An error of an object that does not exist or has just been deleted."""
+    """The error for an object that does not exist or has just been deleted."""
 
 
 class Impossible(ValueError):
-    """An error of an object that cannot be deleted now. The message has the reason and the remedy."""
+    """The error for an object that cannot be deleted now. The message has the reason and the remedy."""
 
 
 class SourceInUse(ValueError):
-    """An error of a source that has documents and is not deleted by force."""
+    """The error for a source that has documents and is not deleted by force."""
 
     def __init__(self, documents: Sequence[Reference]) -> None:
         number = len(documents)

@@ -24,7 +24,7 @@ class Occasion(StrEnum):
 
 
 class MailNotSent(Exception):
-    """An error of a message that was not sent. Its text contains no address.
+    """The error for a message that was not sent. Its text contains no address.
 
     :ivar is_final: whether retrying is useless
     """

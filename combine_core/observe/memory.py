@@ -139,7 +139,7 @@ class MemoryWatch:
         self._crossed: set[int] = set()
         self._samples: deque[tuple[float, int]] = deque()
 
-    def look(self) -> None:
+    def check(self) -> None:
         reading = self._read()
         if not self._samples:
             log.info(
@@ -221,7 +221,7 @@ def start_memory_watch(connections: Callable[[], int]) -> None:
         )
         logged_kills = LoggedKills()
     watch = MemoryWatch(connections, logged_kills=logged_kills)
-    repeat("combine-memory-watch", watch.look, INTERVAL_S)
+    repeat("combine-memory-watch", watch.check, INTERVAL_S)
 
 
 def _tune_malloc() -> None:

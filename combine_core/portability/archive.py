@@ -39,7 +39,7 @@ _PIECE = 65_536
 
 
 class InvalidArchive(ValueError):
-    """An error of a file that cannot be imported. The message has the reason and the remedy."""
+    """The error for a file that cannot be imported. The message has the reason and the remedy."""
 
 
 @dataclass(frozen=True)

@@ -52,11 +52,11 @@ _OWN_WORDS = re.compile(r"(?<=\*\*\(own words of )[0-9a-f-]{36}(?=\)\*\*)")
 
 
 class SlugTaken(ValueError):
-    """An error of an import with a slug that another project has."""
+    """The error for an import with a slug that another project has."""
 
 
 class IdTaken(Exception):
-    """An error of an import with an id that another object in this database has."""
+    """The error for an import with an id that another object in this database has."""
 
 
 @dataclass(frozen=True)

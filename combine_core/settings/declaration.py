@@ -64,7 +64,7 @@ class Finding:
 
 
 class Unusable(ValueError):
-    """An error of a text that cannot be parsed, with all its faults."""
+    """The error for a text that cannot be parsed, with all its faults."""
 
     def __init__(self, *findings: Finding) -> None:
         super().__init__("; ".join(finding.fault for finding in findings))

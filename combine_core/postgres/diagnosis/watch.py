@@ -105,7 +105,7 @@ class Watch:
         """Try a new connection and a write at the next check, because a request has run into a fault."""
         self._suspected.set()
 
-    def look(self, limit: float = LIMIT_S) -> Diagnosis | None:
+    def check(self, limit: float = LIMIT_S) -> Diagnosis | None:
         """Check the database. Return ``None`` if it accepts connections, reads and writes, else the cause.
 
         The first results after a fault may be less exact than later ones. A change of the cause is logged
@@ -113,7 +113,7 @@ class Watch:
 
         :param limit: the timeout of this check in seconds
         """
-        fault = self._look(limit)
+        fault = self._check(limit)
         if fault is None:
             self._failure, self._diagnosis, self._reported = "", None, None
             return None
@@ -122,7 +122,7 @@ class Watch:
         self._reported = fault.cause
         return fault
 
-    def _look(self, limit: float) -> Diagnosis | None:
+    def _check(self, limit: float) -> Diagnosis | None:
         deadline = time.monotonic() + limit * _QUERIES_SHARE
         self.seconds = None
         try:

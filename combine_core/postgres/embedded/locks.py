@@ -16,11 +16,11 @@ class EmbeddedPostgresError(Exception):
 
 
 class StillRecoveringError(EmbeddedPostgresError):
-    """An error of a server that is alive but not ready yet. It keeps running, for the next start."""
+    """The error for a server that is alive but not ready yet. It keeps running, for the next start."""
 
 
 class GivenUpError(Exception):
-    """An error of a wait that was cancelled."""
+    """The error for a wait that was cancelled."""
 
 
 class Deadline:

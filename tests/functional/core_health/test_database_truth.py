@@ -207,7 +207,7 @@ def test_a_full_disk(cluster: Cluster, run: Run) -> None:
         assert running.ready() == 503
         assert "free space" in found["remedy"]
         # As `combine doctor` sees it, which looks once.
-        once = Watch(make_url(url)).look(20)
+        once = Watch(make_url(url)).check(20)
         assert once is not None
         assert once.cause is Cause.DISK_FULL
         filling.unlink()

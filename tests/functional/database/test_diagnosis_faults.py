@@ -49,7 +49,7 @@ def named_within(watch: Watch, cause: Cause | None) -> Diagnosis | None:
     """What the watch says once it names ``cause``; that must be soon."""
     deadline = time.monotonic() + WITHIN_S
     while True:
-        found = watch.look()
+        found = watch.check()
         if (found.cause if found else None) is cause:
             return found
         assert time.monotonic() < deadline, found
@@ -59,7 +59,7 @@ def named_within(watch: Watch, cause: Cause | None) -> Diagnosis | None:
 def test_a_sound_server(cluster: Cluster) -> None:
     with cluster.serve():
         assert diagnosed(cluster.url()).cause is Cause.REACHABLE
-        assert Watch(cluster.url()).look() is None
+        assert Watch(cluster.url()).check() is None
 
 
 def test_a_wrong_password_and_an_unknown_user(cluster: Cluster) -> None:
@@ -173,7 +173,7 @@ def test_a_server_that_shuts_down(cluster: Cluster) -> None:
 def test_a_standby(cluster: Cluster) -> None:
     with cluster.signal_file("standby.signal"), cluster.serve():
         found = diagnosed(cluster.url())
-        seen = Watch(cluster.url()).look()
+        seen = Watch(cluster.url()).check()
     assert found.cause is Cause.READ_ONLY
     assert "standby" in found.detail
     assert seen is not None
@@ -316,7 +316,7 @@ def test_a_server_that_freezes_and_thaws(cluster: Cluster) -> None:
             os.kill(pid, signal.SIGSTOP)
         found = named_within(watch, Cause.TIMEOUT)
         refined = wait_for(
-            lambda: (one := watch.look()) and "did not respond" in one.detail and one, WITHIN_S
+            lambda: (one := watch.check()) and "did not respond" in one.detail and one, WITHIN_S
         )
         # The first last, since it buries those that were about to end.
         for pid in reversed(frozen):
@@ -351,7 +351,7 @@ def test_one_connection_cut_off_is_no_fault(cluster: Cluster) -> None:
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE application_name = 'combine health'"
             )
-        assert watch.look() is None
+        assert watch.check() is None
 
 
 def test_causes_that_follow_one_another_are_logged(

@@ -209,7 +209,7 @@ def test_the_health_check_leaves_no_limit_behind(
     url = through(mode)
     watch = Watch(make_url(parse_database_url(url).get_secret_value()))
     # The database may be without tables.
-    assert watch.look() is None
+    assert watch.check() is None
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute("SHOW statement_timeout")
         assert cursor.fetchall() == [("0",)]

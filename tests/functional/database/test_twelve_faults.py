@@ -148,7 +148,7 @@ def seconds_until_named(url: URL, cause: Cause) -> float:
     watch = Watch(url)
     started = time.monotonic()
     while True:
-        found = watch.look()
+        found = watch.check()
         if found is not None and found.cause is cause:
             break
         assert time.monotonic() - started < WITHIN_S, found

@@ -33,11 +33,11 @@ def test_a_request_that_keeps_its_connection(serve, lines, clock):
     watch = LeakWatch(30, lambda: [served.engine.pool])
     served.get("leak-1234")
     clock.now += 29.9
-    watch.look()
+    watch.check()
     assert lines.json("leak") == []
     clock.now += 1.1
-    watch.look()
-    watch.look()
+    watch.check()
+    watch.check()
     (line,) = lines.json("possible connection leak")
     assert line["message"].startswith(
         "possible connection leak: a database connection is held by route api.v1.view"
@@ -47,7 +47,7 @@ def test_a_request_that_keeps_its_connection(serve, lines, clock):
     assert (line["route"], line["request_id"]) == ("api.v1.view", "leak-1234")
     assert line["duration"] == 31_000
     kept.pop().close()
-    watch.look()
+    watch.check()
     assert len(lines.json("leak")) == 1
 
 
@@ -57,8 +57,8 @@ def test_the_next_leak_of_the_same_connection_is_news(make, lines, clock):
     for _ in range(2):
         with engine.connect():
             clock.now += 40
-            watch.look()
-        watch.look()
+            watch.check()
+        watch.check()
     assert len(lines.json("leak")) == 2
 
 
@@ -67,7 +67,7 @@ def test_a_connection_that_was_given_back_is_none(make, lines, clock):
     with engine.connect() as connection:
         connection.execute(text("SELECT 1"))
     clock.now += 100
-    LeakWatch(30, lambda: [engine.pool]).look()
+    LeakWatch(30, lambda: [engine.pool]).check()
     assert lines.json("leak") == []
     assert engine.pool.holders() == []
 
@@ -95,14 +95,14 @@ def test_a_pool_that_is_made_anew_counts_for_itself(make):
 def test_the_watch_keeps_no_pool_alive(make):
     engine = make()
     watch = LeakWatch(30)
-    watch.look()
+    watch.check()
     gone = weakref.ref(engine.pool)
     engine.dispose(close=False)
     while gone() is not None:
         import gc
 
         gc.collect()
-    watch.look()
+    watch.check()
 
 
 def test_a_used_up_pool_names_who_uses_it(make, lines):
@@ -138,7 +138,7 @@ def test_who_makes_a_connection_waits_for_none_of_ours(make):
     engine = make(pool_size=1, max_overflow=0)
     readings = []
 
-    def look(*_given):
+    def check(*_given):
         readings.append(engine.pool.reading())
 
     event.listen(engine, "do_connect", look)

@@ -91,7 +91,7 @@ def all_lines(serve, make, lines):
                 small.engine.connect()
             return
         with small.engine.connect(), ThreadPoolExecutor(1) as other:
-            LeakWatch(0, lambda: [small.engine.pool]).look()
+            LeakWatch(0, lambda: [small.engine.pool]).check()
             assert other.submit(small.client.get, "/view?second=1").result().status_code == 200
 
     small = serve(use_up, db_pool_size="1", db_max_overflow="0")
@@ -120,11 +120,11 @@ def all_lines(serve, make, lines):
     memory = [Reading(187 * MIB, 1024 * MIB, "container", 150 * MIB, 24)]
     now = [1000.0]
     watch = MemoryWatch(lambda: 10, lambda: memory[0], lambda: now[0])
-    watch.look()
+    watch.check()
     memory[0], now[0] = Reading(881 * MIB, 1024 * MIB, "container", 185 * MIB, 24), 4600.0
-    watch.look()
+    watch.check()
     memory[0] = Reading(187 * MIB, 1024 * MIB, "container", 150 * MIB, 24, kills=1)
-    watch.look()
+    watch.check()
     serve(too_large_beside_others).client.get("/view")
     return lines
 

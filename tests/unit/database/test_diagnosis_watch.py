@@ -58,7 +58,7 @@ class Diagnoser:
 def test_a_quick_diagnosis_is_in_the_first_answer(refused: URL) -> None:
     diagnoser = Diagnoser()
     diagnoser.gate.set()
-    assert Watch(refused, diagnose=diagnoser).look() == FOUND
+    assert Watch(refused, diagnose=diagnoser).check() == FOUND
 
 
 def test_a_slow_one_is_waited_for_a_moment_and_refines_a_later_answer(
@@ -67,17 +67,17 @@ def test_a_slow_one_is_waited_for_a_moment_and_refines_a_later_answer(
     diagnoser = Diagnoser()
     watch = Watch(refused, diagnose=diagnoser)
     for _ in range(3):
-        found = watch.look()
+        found = watch.check()
         assert found is not None
         assert found.cause is Cause.REFUSED
     assert (diagnoser.calls, diagnoser.under_way) == (1, 1)
     assert not caplog.records
     diagnoser.gate.set()
-    until(lambda: watch.look() == FOUND)
+    until(lambda: watch.check() == FOUND)
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert "DB_MISSING" in caplog.text
     assert "2. Check DATABASE_URL format." in caplog.text
-    assert watch.look() == FOUND
+    assert watch.check() == FOUND
     assert len(caplog.records) == 1
     assert diagnoser.calls == 1
 
@@ -87,7 +87,7 @@ def test_silence_is_named_before_the_deadline_of_the_check(silent: URL) -> None:
     watch = Watch(silent, diagnose=diagnoser)
     threads = threading.active_count()
     for _ in range(3):
-        found = watch.look()
+        found = watch.check()
         assert found is not None
         assert found.cause is Cause.TIMEOUT
     assert threading.active_count() <= threads + 2
@@ -98,7 +98,7 @@ def test_a_diagnosis_that_finds_nothing_leaves_what_was_seen(refused: URL) -> No
     diagnoser = Diagnoser()
     diagnoser.finds = Diagnosis(Cause.REACHABLE, "It works.")
     diagnoser.gate.set()
-    found = Watch(refused, diagnose=diagnoser).look()
+    found = Watch(refused, diagnose=diagnoser).check()
     assert found is not None
     assert found.cause is Cause.REFUSED
 
@@ -109,9 +109,9 @@ def test_a_fault_that_goes_on_is_looked_into_again(
     diagnoser = Diagnoser()
     diagnoser.gate.set()
     watch = Watch(refused, diagnose=diagnoser)
-    assert watch.look() == FOUND
-    assert watch.look() == FOUND
+    assert watch.check() == FOUND
+    assert watch.check() == FOUND
     assert diagnoser.calls == 1
     monkeypatch.setattr(watch_module, "CONCLUSIVE_S", 0.0)
     diagnoser.finds = Diagnosis(Cause.AUTH_FAILED, "Another.")
-    until(lambda: watch.look() == diagnoser.finds)
+    until(lambda: watch.check() == diagnoser.finds)

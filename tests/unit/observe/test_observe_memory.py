@@ -18,13 +18,13 @@ class Machine:
         self.reading = Reading(100 * MIB, 1000 * MIB, "container", 80 * MIB, 12)
         self.watch = MemoryWatch(lambda: 7, lambda: self.reading, lambda: self.now)
 
-    def look(self, percent=None, rss=None, after=5.0):
+    def check(self, percent=None, rss=None, after=5.0):
         self.now += after
         if percent is not None:
             self.reading = replace(self.reading, used=int(percent * 10 * MIB))
         if rss is not None:
             self.reading = replace(self.reading, rss=rss * MIB)
-        self.watch.look()
+        self.watch.check()
 
 
 @pytest.fixture
@@ -43,54 +43,54 @@ def said(caplog):
 
 
 def test_the_limit_is_said_once_at_the_start(machine, said):
-    machine.look()
-    machine.look()
+    machine.check()
+    machine.check()
     (first,) = said(logging.INFO)
     assert first.getMessage() == "memory: limit 1000 MiB (container), 100 MiB in use"
 
 
 def test_one_line_for_each_crossing(machine, said):
     for percent in (69.9, 70, 71, 84.9, 85, 94, 95, 99):
-        machine.look(percent)
+        machine.check(percent)
     assert [r.memory_percent for r in said()] == [70.0, 85.0, 95.0]
     assert [r.levelno for r in said()] == [logging.WARNING, logging.WARNING, logging.ERROR]
 
 
 def test_a_leap_over_all_of_them_is_one_line(machine, said):
-    machine.look(50)
-    machine.look(97)
-    machine.look(97)
+    machine.check(50)
+    machine.check(97)
+    machine.check(97)
     assert [r.memory_percent for r in said()] == [97.0]
 
 
 def test_hovering_at_a_stage_is_one_line(machine, said):
     for percent in (70, 69, 70, 66, 71, 65.1, 70):
-        machine.look(percent)
+        machine.check(percent)
     assert len(said()) == 1
 
 
 def test_armed_again_after_a_real_fall(machine, said):
     for percent in (72, 64.9, 72):
-        machine.look(percent)
+        machine.check(percent)
     assert len(said()) == 2
 
 
 def test_a_fall_from_the_highest_arms_that_one_alone(machine, said):
     for percent in (96, 88, 96):
-        machine.look(percent)
+        machine.check(percent)
     assert [r.memory_percent for r in said()] == [96.0, 96.0]
 
 
 def test_growth_is_not_told_from_the_warming_up(machine, said):
-    machine.look(10, rss=80)
-    machine.look(75, rss=200, after=299)
+    machine.check(10, rss=80)
+    machine.check(75, rss=200, after=299)
     assert "growth not known yet" in said()[0].getMessage()
     assert said()[0].rss_growth_per_hour is None
 
 
 def test_growth_per_hour(machine, said):
-    machine.look(10, rss=80)
-    machine.look(75, rss=110, after=1800)
+    machine.check(10, rss=80)
+    machine.check(75, rss=110, after=1800)
     assert "growth +60 MiB/h" in said()[0].getMessage()
     assert said()[0].rss_growth_per_hour == 60 * MIB
 
@@ -98,14 +98,14 @@ def test_growth_per_hour(machine, said):
 def test_growth_is_that_of_the_last_hour(machine, said):
     for minute in range(180):
         # A hundred each minute for two hours, then none.
-        machine.look(10, rss=80 + 100 * min(minute, 120), after=60)
-    machine.look(75, after=60)
+        machine.check(10, rss=80 + 100 * min(minute, 120), after=60)
+    machine.check(75, after=60)
     assert "growth +0 MiB/h" in said()[0].getMessage()
 
 
 def test_what_a_line_holds(machine, said):
-    machine.look(10)
-    machine.look(87)
+    machine.check(10)
+    machine.check(87)
     (line,) = said()
     assert line.getMessage() == (
         "memory at 87 %: 870 of 1000 MiB in use (limit of the container); this process: rss 80 MiB,"
@@ -139,7 +139,7 @@ def test_with_a_limit_the_group_counts(tmp_path):
 
 def killed(machine, kills, group="/docker/abc"):
     machine.reading = replace(machine.reading, group=group, kills=kills)
-    machine.watch.look()
+    machine.watch.check()
 
 
 def test_a_killed_process_is_said_after_the_restart_and_once(machine, said, tmp_path):
