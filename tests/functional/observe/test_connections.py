@@ -138,7 +138,7 @@ def test_who_makes_a_connection_waits_for_none_of_ours(make):
     engine = make(pool_size=1, max_overflow=0)
     readings = []
 
-    def check(*_given):
+    def look(*_given):
         readings.append(engine.pool.reading())
 
     event.listen(engine, "do_connect", look)
