@@ -249,9 +249,9 @@ def test_pgbouncer_without_its_database(run_folder: Path, worker_id: str) -> Non
     with pgbouncer(folder, away, "session") as url:
         known = make_url(parse_database_url(url).get_secret_value())
         found = diagnose(known, 1)
-    # Debian's PgBouncer says nothing to the client until it has a connection.
+    # Debian's PgBouncer does not respond to the client until it has a connection.
     assert found.cause is Cause.TIMEOUT
-    assert "If it is a pooler, it waits for the database behind it" in found.detail
+    assert "If it is a pooler, it waits for the database;" in found.detail
 
 
 def test_a_pooler_that_is_full_is_told_apart(

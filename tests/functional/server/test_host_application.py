@@ -107,7 +107,7 @@ def test_the_include_brings_worker_database_and_log(serve, run_folder: Path) -> 
     # LOG_FORMAT holds, from the first request at the latest.
     (access,) = [line for line in service.log().splitlines() if "/greeting" in line]
     assert json.loads(access)["status"] == 200
-    assert "Nobody has said" not in service.log()
+    assert "does not know whether this process serves" not in service.log()
     assert service.stop() == 0
 
 
@@ -115,7 +115,11 @@ def test_the_include_brings_worker_database_and_log(serve, run_folder: Path) -> 
 def test_what_the_include_cannot_do_is_named_at_the_start(serve) -> None:
     service = serve("plain", LOG_FORMAT="json")
     assert requests.get(f"{service.url}/greeting", timeout=30).text == "Hello"
-    (warning,) = [line for line in service.log().splitlines() if "Nobody has said" in line]
+    (warning,) = [
+        line
+        for line in service.log().splitlines()
+        if "does not know whether this process serves" in line
+    ]
     for named in (
         "no worker although combine_core.worker is true",
         "LOG_FORMAT",
