@@ -47,12 +47,12 @@ class Proof:
     scopes: frozenset[str] | None = None
     project_id: uuid.UUID | None = None
 
-    def reaches(self, context: Any) -> bool:
+    def allows_context(self, context: Any) -> bool:
         """Check whether the credential is valid for the project of this context, if it has one."""
         project = getattr(context, "project", None)
         return self.project_id is None or (project is not None and project.id == self.project_id)
 
-    def covers(self, permission: str) -> bool:
+    def allows_permission(self, permission: str) -> bool:
         return self.scopes is None or str(permission) in self.scopes
 
 
@@ -70,7 +70,7 @@ class Authenticator(Protocol):
     def read_credential(self, request: Any) -> str | None:
         """Return the request's credential of this kind, not yet verified; ``None`` if it has none."""
 
-    def prove(self, request: Any, credential: str) -> Proof | None:
+    def verify(self, request: Any, credential: str) -> Proof | None:
         """Verify the credential. Return ``None`` if it is invalid, or if its user is disabled."""
 
 

@@ -52,7 +52,7 @@ class SecurityPolicy:
         for authenticator in authenticators:
             credential = authenticator.read_credential(request)
             if credential is not None:
-                return authenticator.prove(request, credential)
+                return authenticator.verify(request, credential)
         return None
 
     def proof(self, request: Any) -> Proof | None:
@@ -74,10 +74,10 @@ class SecurityPolicy:
         proof = self.proof(request)
         if proof is not None:
             principals += [Authenticated, f"user:{proof.identity.user_id}"]
-            if not proof.reaches(context):
+            if not proof.allows_context(context):
                 return Denied("the token is limited to another project")
         allowed = self._acl.permits(context, principals, permission)
-        if allowed and proof is not None and not proof.covers(permission):
+        if allowed and proof is not None and not proof.allows_permission(permission):
             return MissingScope("the token lacks the scope %s", permission)
         return allowed
 

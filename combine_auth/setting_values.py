@@ -41,7 +41,7 @@ _STORAGES = (
 )
 
 
-def _entries(
+def _parse_entries(
     text: str, is_valid: Callable[[str], object], problem: str, remedy: str
 ) -> tuple[str, ...]:
     """Split the text into words without duplicates. Raises Unusable for an invalid word."""
@@ -53,7 +53,7 @@ def _entries(
 
 
 def provider_names(text: str) -> tuple[str, ...]:
-    return _entries(
+    return _parse_entries(
         text,
         lambda name: PROVIDER_NAME.fullmatch(name) and name not in _RESERVED,
         "cannot be a provider's name",
@@ -93,7 +93,7 @@ def examine_authorities(path: Path) -> Iterable[Finding]:
         yield Finding(f"names a file that cannot be read ({error.strerror})", remedy)
 
 
-def is_plain(address: str) -> bool:
+def uses_http(address: str) -> bool:
     return address.casefold().startswith("http://")
 
 
@@ -114,12 +114,12 @@ def algorithms(text: str) -> tuple[str, ...]:
     """Parse the algorithms that are accepted for ID tokens."""
     listed = ", ".join(ALGORITHMS)
     remedy = f"write some of {listed}, as the provider's documentation names them"
-    return _entries(text, ALGORITHMS.__contains__, "is not a supported algorithm", remedy)
+    return _parse_entries(text, ALGORITHMS.__contains__, "is not a supported algorithm", remedy)
 
 
 def tenants(text: str) -> tuple[str, ...]:
     """Parse tenant ids, in lower case, and the word organizations."""
-    return _entries(
+    return _parse_entries(
         text.lower(),
         lambda entry: entry == ORGANIZATIONS or GUID.fullmatch(entry),
         "is not a tenant id",
@@ -134,7 +134,7 @@ def domains(text: str) -> tuple[str, ...]:
         return values.is_host(entry) and ":" not in entry and "." in entry.strip(".")
 
     remedy = "write domains such as example.com, without @"
-    entries = _entries(text.lower(), is_valid, "is not a domain", remedy)
+    entries = _parse_entries(text.lower(), is_valid, "is not a domain", remedy)
     return tuple(dict.fromkeys(entry.removesuffix(".") for entry in entries))
 
 
@@ -151,7 +151,7 @@ def subjects(text: str) -> tuple[str, ...]:
 
     example = f"{GOOGLE_ISSUER}|110169484474386276334"
     remedy = f"write issuer|subject, such as {example}; the page /account shows both"
-    entries = _entries(text, is_valid, "is not an identity", remedy)
+    entries = _parse_entries(text, is_valid, "is not an identity", remedy)
     return tuple(dict.fromkeys(map(canonical, entries)))
 
 
@@ -164,7 +164,7 @@ def address_limits(text: str) -> tuple[str, ...]:
 
     kinds = ", ".join(LIMITED)
     remedy = f"write KIND=NUMBER, such as sign-in=300 callback=300; the kinds are {kinds}"
-    return _entries(text, is_valid, "is not a limit", remedy)
+    return _parse_entries(text, is_valid, "is not a limit", remedy)
 
 
 def storage(text: str) -> SecretStr:

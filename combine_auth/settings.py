@@ -272,7 +272,7 @@ class AuthSettings(AddonSettings):
 
 def _http_problem(address: str | None, environment: Environment) -> str:
     """Return the reason why this address must not use http; empty if it uses https, or may use http."""
-    if not address or not values.is_plain(address):
+    if not address or not values.uses_http(address):
         return ""
     if not values.is_on_loopback(address):
         return "is http, so anyone on the network path could sign in as anyone"

@@ -2,7 +2,7 @@
 
     with LyingIssuer() as issuer:
         back = issuer.sign_in(client.authorization_url(...), email="ann@example.com")
-        client.claims_of(code=back["code"], callback_issuer=back.get("iss"), ...)
+        client.fetch_claims(code=back["code"], callback_issuer=back.get("iss"), ...)
 
 Left alone it is honest and strict: one registered client, exact redirect URIs, PKCE with S256 alone,
 codes that work once. `tenant` makes it speak as Microsoft does: its issuer holds the tenant's id, and

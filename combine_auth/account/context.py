@@ -66,7 +66,7 @@ class AccountViews:
         record_request(self.request, action, target=target, **details)
         logger.info("%s: %s %s", self.me.email, action, target or "")
 
-    def back(self, **shown_once: str) -> HTTPSeeOther:
+    def redirect(self, **shown_once: str) -> HTTPSeeOther:
         """Redirect to the page of ``route``, which shows these values once."""
         query = keep_for_page(self.request, shown_once) if shown_once else None
         return HTTPSeeOther(location=self.request.route_path(self.route, _query=query))

@@ -54,7 +54,7 @@ class SessionViews(AccountViews):
             "titles": {name: client.provider.title for name, client in clients.items()},
             "sessions": list_sessions(self.dbsession, self.me.user_id),
             "this_session": self.context.session_id,
-            "device_of": device_of,
+            "describe_device": describe_device,
         }
 
     def end_session(self) -> HTTPSeeOther:
@@ -66,11 +66,11 @@ class SessionViews(AccountViews):
         if not end_session(self.dbsession, self.me.user_id, session_id):
             raise HTTPNotFound
         self.record(Action.SESSION_END, f"session:{session_id}")
-        return self.back()
+        return self.redirect()
 
     def end_others(self) -> HTTPSeeOther:
         self._end_sessions(keep=self.context.session_id)
-        return self.back()
+        return self.redirect()
 
     def end_all(self) -> HTTPSeeOther:
         """End all sessions and, if the form requests it, revoke the tokens of all programs."""
@@ -81,18 +81,18 @@ class SessionViews(AccountViews):
 
     def plan_deletion(self) -> dict[str, Any]:
         """Render the data that is deleted with the account, and the obstacle to its deletion."""
-        plan = plan_deletion(self.dbsession, self._myself(), named=True)
+        plan = plan_deletion(self.dbsession, self._own_user(), named=True)
         return {"me": self.me, "goes": in_words(plan), "obstacle": plan.obstacle}
 
     def delete(self) -> dict[str, Any] | HTTPSeeOther:
         try:
-            delete_user(self.dbsession, self._myself(), self.request, named=True)
+            delete_user(self.dbsession, self._own_user(), self.request, named=True)
         except Refused:
             self.request.response.status_int = 409
             return self.plan_deletion()
         return self._signed_out()
 
-    def _myself(self) -> User:
+    def _own_user(self) -> User:
         found = user_of_id(self.dbsession, self.me.user_id)
         if found is None:  # deleted a moment ago
             raise HTTPNotFound
@@ -153,7 +153,7 @@ class IdentityViews(AccountViews):
         # The identity may be the one that ADMIN_SUBJECTS names.
         admins = settings_of(self.request.registry, AuthSettings).admin_subjects
         follow_admin_subjects(self.dbsession, admins)
-        return self.back()
+        return self.redirect()
 
 
 # In this order, because most browsers also claim to be others.
@@ -179,7 +179,7 @@ _SYSTEMS = (
 _MAX_LENGTH = 60
 
 
-def device_of(user_agent: str) -> str:
+def describe_device(user_agent: str) -> str:
     """Return browser and system, such as "Firefox on Windows", or the first word of the header."""
     browser = _first(_BROWSERS, user_agent)
     system = _first(_SYSTEMS, user_agent)

@@ -212,7 +212,7 @@ def user_of_id(session: Session, user_id: uuid.UUID) -> User | None:
     return session.get(User, user_id, with_for_update=True)
 
 
-def known_user(session: Session, email: str) -> User:
+def user_with_email(session: Session, email: str) -> User:
     """Return the user with this address. Raises Refused if there is none."""
     user = find_user(session, email.strip())
     if user is None:

@@ -231,7 +231,7 @@ def list_events(
 def _conditions(session: Session, audit_filter: AuditFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if audit_filter.user is not None:
-        conditions.append(_involves(session, audit_filter.user.strip()))
+        conditions.append(_by_or_about(session, audit_filter.user.strip()))
     if audit_filter.action is not None:
         conditions.append(AuditEvent.action == audit_filter.action)
     if audit_filter.outcome is not None:
@@ -246,7 +246,7 @@ def _conditions(session: Session, audit_filter: AuditFilter) -> list[ColumnEleme
     return conditions
 
 
-def _involves(session: Session, email: str) -> ColumnElement[bool]:
+def _by_or_about(session: Session, email: str) -> ColumnElement[bool]:
     user = find_user(session, email)
     # Includes events from before the user existed, and of a user whose address has changed since then.
     by_address = func.lower(AuditEvent.actor) == email.replace("\0", "").lower()
@@ -255,7 +255,7 @@ def _involves(session: Session, email: str) -> ColumnElement[bool]:
     return or_(AuditEvent.actor_id == user.id, AuditEvent.target == f"user:{user.id}", by_address)
 
 
-def details_shown(event: AuditEvent) -> dict[str, Any]:
+def public_details(event: AuditEvent) -> dict[str, Any]:
     """Return the details of an event that are shown to people."""
     return {name: value for name, value in event.details.items() if name not in _HIDDEN_DETAILS}
 
@@ -271,7 +271,7 @@ def show_event(event: AuditEvent) -> dict[str, Any]:
         "target": event.target,
         "ip": event.ip,
         "request_id": event.request_id,
-        "details": details_shown(event),
+        "details": public_details(event),
     }
 
 

@@ -11,7 +11,7 @@ import click
 from sqlalchemy.orm import Session
 
 from combine_auth.audit import Action, AuditEvent
-from combine_auth.audit.service import AuditFilter, details_shown, list_events, show_event
+from combine_auth.audit.service import AuditFilter, list_events, public_details, show_event
 from combine_auth.cli.console import OpenService, printable, show_table
 from combine_core.settings.config_option import config_option
 
@@ -22,7 +22,7 @@ _AGO = re.compile(r"([1-9][0-9]{0,5})([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
-def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
+def _parse_time(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
     """Parse a time: an age (90m, 24h, 7d), or ISO 8601, in UTC if it has no zone."""
     if value is None:
         return None
@@ -57,9 +57,9 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     help="Only events with this outcome: ok, or the code of a refusal.",
 )
 @click.option(
-    "--since", callback=_moment, metavar="TIME", help="The earliest time: 24h, 7d, 2026-11-23."
+    "--since", callback=_parse_time, metavar="TIME", help="The earliest time: 24h, 7d, 2026-11-23."
 )
-@click.option("--until", callback=_moment, metavar="TIME", help="Only events before this time.")
+@click.option("--until", callback=_parse_time, metavar="TIME", help="Only events before this time.")
 @click.option(
     "--limit",
     type=click.IntRange(1, MAX_LIMIT),
@@ -106,7 +106,9 @@ def _events(session: Session, audit_filter: AuditFilter, limit: int) -> Iterator
 
 
 def _row(event: AuditEvent) -> tuple[str, ...]:
-    details = " ".join(f"{name}={_word(value)}" for name, value in details_shown(event).items())
+    details = " ".join(
+        f"{name}={_format_value(value)}" for name, value in public_details(event).items()
+    )
     return (
         f"{event.created_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z",
         event.action,
@@ -119,5 +121,5 @@ def _row(event: AuditEvent) -> tuple[str, ...]:
     )
 
 
-def _word(value: object) -> str:
+def _format_value(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

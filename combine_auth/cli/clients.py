@@ -10,7 +10,7 @@ from typing import Any
 import click
 from sqlalchemy.orm import Session
 
-from combine_auth.administration.service import known_user
+from combine_auth.administration.service import user_with_email
 from combine_auth.audit import Action, record
 from combine_auth.cli.console import (
     OpenService,
@@ -86,7 +86,7 @@ def create(
     )
     with _transaction(open_service, ini) as session:
         created, secret = clients.register_client(
-            session, known_user(session, email).id, registration
+            session, user_with_email(session, email).id, registration
         )
         _record(session, Action.CLIENT_CREATE, created, name=created.name, scopes=created.scopes)
     # For scripts, stdout contains one value per line.
@@ -108,7 +108,7 @@ def create(
 def list_(open_service: OpenService, ini: str, email: str | None) -> None:
     """List clients, without their secrets."""
     with report_refusals(), open_service(ini) as service, service.sessions() as session:
-        owner = None if email is None else known_user(session, email).id
+        owner = None if email is None else user_with_email(session, email).id
         rows = clients.list_clients(session, owner)
     show_table(
         ("CLIENT ID", "NAME", "KIND", "GRANTS", "CREATED", "STATE"),

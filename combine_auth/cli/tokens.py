@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from combine_auth.administration.service import known_user
+from combine_auth.administration.service import user_with_email
 from combine_auth.audit import Action, record
 from combine_auth.cli.console import (
     OpenService,
@@ -86,7 +86,7 @@ def create(
         if service.settings.get(CoreSettings).is_development:
             user = get_or_create_user(session, email)
         else:
-            user = known_user(session, email)
+            user = user_with_email(session, email)
         if user.disabled_at is not None:
             message = f"{user.email} is disabled. To enable it: combine user enable EMAIL"
             raise Refused(message)
@@ -120,7 +120,7 @@ def list_(open_service: OpenService, ini: str, email: str) -> None:
         open_service(ini, all_models=False) as service,
         service.sessions() as session,
     ):
-        rows = list_tokens(session, known_user(session, email).id)
+        rows = list_tokens(session, user_with_email(session, email).id)
     head = ("ID", "NAME", "TOKEN", "MAY", "CREATED", "EXPIRES", "LAST USED", "STATE")
     show_table(head, (_row(row) for row in rows))
 

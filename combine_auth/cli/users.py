@@ -15,11 +15,11 @@ from combine_auth.administration.service import (
     grant_admin,
     invite_user,
     is_named,
-    known_user,
     list_users,
     plan_deletion,
     revoke_admin,
     set_email,
+    user_with_email,
 )
 from combine_auth.cli.console import (
     OpenedService,
@@ -77,14 +77,14 @@ def invite(open_service: OpenService, ini: str, email: str, yes: bool) -> None:
     """
     with report_refusals(), open_service(ini) as service:
         with service.sessions() as session:
-            account = account_of(session, known_user(session, email))
+            account = account_of(session, user_with_email(session, email))
         if account.in_use or account.user.is_admin:
             _show_account(account, err=True)
             if not yes:
                 question = f"Let the person who opens the link sign in as {account.user.name}?"
                 click.confirm(question, abort=True, err=True)
         with service.sessions.begin() as session:
-            link = invite_user(session, known_user(session, email), _public_url(service))
+            link = invite_user(session, user_with_email(session, email), _public_url(service))
     _show_link(link)
 
 
@@ -95,7 +95,7 @@ def invite(open_service: OpenService, ini: str, email: str, yes: bool) -> None:
 def show(open_service: OpenService, ini: str, email: str) -> None:
     """Show the owner of an account, its projects, and when it was last used."""
     with report_refusals(), open_service(ini) as service, service.sessions() as session:
-        account = account_of(session, known_user(session, email))
+        account = account_of(session, user_with_email(session, email))
     _show_account(account)
 
 
@@ -127,7 +127,7 @@ def set_email_(open_service: OpenService, ini: str, email: str, new_email: str) 
     At the user's next sign-in, the address that the provider verifies replaces the new one.
     """
     with report_refusals(), open_service(ini) as service, service.sessions.begin() as session:
-        user = known_user(session, email)
+        user = user_with_email(session, email)
         set_email(session, user, new_email)
         click.echo(f"The address {email} was changed to {user.email}.", err=True)
 
@@ -145,13 +145,13 @@ def delete(open_service: OpenService, ini: str, email: str, yes: bool) -> None:
     """
     with report_refusals(), open_service(ini) as service:
         with service.sessions() as session:
-            found = known_user(session, email)
+            found = user_with_email(session, email)
             plan = plan_deletion(session, found, named=True)
             name = f"{found.name}, {found.email}"
         if plan.obstacle is None and not yes:
             click.confirm(f"Delete {name}, {in_words(plan)}?", abort=True, err=True)
         with service.sessions.begin() as session:
-            deleted = delete_user(session, known_user(session, email), named=True)
+            deleted = delete_user(session, user_with_email(session, email), named=True)
     click.echo(f"Deleted {name}, {in_words(deleted)}.", err=True)
 
 
@@ -196,7 +196,7 @@ def _add_command(name: str, change: Callable[[Session, User], None], help_: str,
     @click.pass_obj
     def command(open_service: OpenService, ini: str, email: str) -> None:
         with report_refusals(), open_service(ini) as service, service.sessions.begin() as session:
-            user = known_user(session, email)
+            user = user_with_email(session, email)
             change(session, user)
             subjects = service.settings.get(AuthSettings).admin_subjects
             named = change is revoke_admin and is_named(session, user, subjects)

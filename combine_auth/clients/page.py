@@ -72,7 +72,7 @@ class ClientViews(AccountViews):
             self.request.response.status_int = 400
             return self.show(refused=str(refused), registration=registration)
         self._record(Action.CLIENT_CREATE, client, name=client.name, scopes=client.scopes)
-        return self._back_with_secret(client, secret)
+        return self._redirect_with_secret(client, secret)
 
     def rotate(self) -> dict[str, Any] | HTTPSeeOther:
         """Create a new secret, which the page shows once. The old one stays valid for a day."""
@@ -83,19 +83,19 @@ class ClientViews(AccountViews):
             self.request.response.status_int = 400
             return self.show(refused=str(refused))
         self._record(Action.CLIENT_CHANGE, client, change="rotate")
-        return self._back_with_secret(client, secret)
+        return self._redirect_with_secret(client, secret)
 
     def disable(self) -> HTTPSeeOther:
         client = self._client()
         disable_client(self.dbsession, client)
         self._record(Action.CLIENT_DISABLE, client)
-        return self.back()
+        return self.redirect()
 
     def enable(self) -> HTTPSeeOther:
         client = self._client()
         enable_client(self.dbsession, client)
         self._record(Action.CLIENT_CHANGE, client, change="enable")
-        return self.back()
+        return self.redirect()
 
     def change(self) -> dict[str, Any] | HTTPSeeOther:
         """Change the name, the redirect URIs or the scopes."""
@@ -115,7 +115,7 @@ class ClientViews(AccountViews):
             return self.show(refused=str(refused))
         details = {name: getattr(client, name) for name in ("name", "redirect_uris", "scopes")}
         self._record(Action.CLIENT_CHANGE, client, change="registration", **details)
-        return self.back()
+        return self.redirect()
 
     def delete(self) -> dict[str, Any] | HTTPSeeOther:
         """Delete the client with its grants and tokens."""
@@ -126,7 +126,7 @@ class ClientViews(AccountViews):
             self.request.response.status_int = 400
             return self.show(refused=str(refused))
         self._record(Action.CLIENT_DELETE, client, name=client.name)
-        return self.back()
+        return self.redirect()
 
     def _client(self) -> OAuthClient:
         client = client_of_id(self.dbsession, self.request.matchdict["client_id"])
@@ -134,9 +134,9 @@ class ClientViews(AccountViews):
             raise HTTPNotFound
         return client
 
-    def _back_with_secret(self, client: OAuthClient, secret: str | None) -> HTTPSeeOther:
+    def _redirect_with_secret(self, client: OAuthClient, secret: str | None) -> HTTPSeeOther:
         secrets = {} if secret is None else {"secret": secret}
-        return self.back(client_id=client.client_id, **secrets)
+        return self.redirect(client_id=client.client_id, **secrets)
 
     def _record(self, action: Action, client: OAuthClient, **details: Any) -> None:
         self.record(action, f"client:{client.client_id}", **details)

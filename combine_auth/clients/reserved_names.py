@@ -36,13 +36,13 @@ def _names_of_built_in() -> tuple[str, ...]:
 def _appearance(name: str) -> str:
     """Return the same text for names that look alike: Latin letters, without accents, spaces and case."""
     letters = unicodedata.normalize("NFKD", name)
-    text = "".join(map(_latin, letters)).casefold()
+    text = "".join(map(_ascii_lookalike, letters)).casefold()
     for one, other in _ALIKE:
         text = text.replace(one, other)
     return "".join(letter for letter in text if letter.isalnum())
 
 
-def _latin(letter: str) -> str:
+def _ascii_lookalike(letter: str) -> str:
     """Return the ASCII letter that this one looks like (Unicode TR 39), or the letter itself."""
     # Imported here because its tables take 0.1 seconds to load.
     from confusable_homoglyphs.confusables import confusables_data

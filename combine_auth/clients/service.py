@@ -19,7 +19,7 @@ from combine_auth.clients.reserved_names import check_not_reserved
 from combine_auth.oauth_server.grants import revoke_grants_beyond
 from combine_auth.refused import Refused, clean_name
 from combine_auth.tokens.format import CLIENT_SECRET
-from combine_auth.tokens.scopes import PLAIN, check_grantable, known_scopes
+from combine_auth.tokens.scopes import PLAIN, check_grantable, parse_scopes
 from combine_core.users import User
 
 MAX_NAME = 100
@@ -70,7 +70,7 @@ def register_client(
     name = clean_name(registration.name, "A client's name", MAX_NAME)
     check_not_reserved(name)
     _check(registration)
-    scopes = _checked_scopes(registration.scopes, session.get_one(User, owner_id))
+    scopes = _validate_scopes(registration.scopes, session.get_one(User, owner_id))
     _check_number(session, owner_id)
     secret = CLIENT_SECRET.new() if registration.confidential else None
     client = OAuthClient(
@@ -173,16 +173,16 @@ def change_client(
             raise Refused(_too_many_uris(redirect_uris))
         client.redirect_uris = list(dict.fromkeys(map(check_redirect_uri, redirect_uris)))
     if scopes is not None:
-        client.scopes = _checked_scopes(scopes, owner)
+        client.scopes = _validate_scopes(scopes, owner)
         revoke_grants_beyond(session, client)
     session.flush()
 
 
-def _checked_scopes(scopes: Sequence[str], owner: User) -> list[str]:
+def _validate_scopes(scopes: Sequence[str], owner: User) -> list[str]:
     if not scopes:
         message = "The client has no scope, so its tokens could do nothing. Name at least one."
         raise Refused(message)
-    chosen = known_scopes(scopes)
+    chosen = parse_scopes(scopes)
     check_grantable(chosen, is_admin=owner.is_admin)
     return chosen
 

@@ -15,13 +15,13 @@ from pyramid.exceptions import ConfigurationError
 from pyramid.renderers import render_to_response
 from pyramid.response import Response
 
-from combine_auth.limits.limiter import RULES, Limiter, RateLimited, client_of, rules
+from combine_auth.limits.limiter import RULES, Limiter, RateLimited, client_key, rules
 from combine_auth.limits.storage import make_storage
 from combine_auth.settings import AuthSettings
 from combine_core.web import SecretPresented
 from combine_core.web.problems import MEDIA_TYPE, ProblemError, problem_document
 
-__all__ = ["RULES", "Limiter", "RateLimited", "check_limit", "client_of", "hit_limit"]
+__all__ = ["RULES", "Limiter", "RateLimited", "check_limit", "client_key", "hit_limit"]
 
 _LIMITER = "combine_auth.limiter"
 _PAGE = "combine_auth:limits/too_many.jinja2"

@@ -100,7 +100,7 @@ class Limiter:
     def check(self, name: str, address: str | None) -> None:
         """Count one request of this kind from this address. Raises RateLimited."""
         rule = self._rules[name]
-        self._apply(lambda: self._check(name, rule, client_of(address)))
+        self._enforce(lambda: self._check(name, rule, client_key(address)))
 
     def _check(self, name: str, rule: RateLimitRule, client: str) -> None:
         # In this order, a flood from one address does not exhaust the shared limit, and a flood from many
@@ -121,13 +121,13 @@ class Limiter:
             if not self._windows.hit(item, name, "key", key):
                 raise self._limited(item, name, "key", key)
 
-        self._apply(hit)
+        self._enforce(hit)
 
     def _limited(self, item: RateLimitItem, *key: str) -> RateLimited:
         end = self._windows.get_window_stats(item, *key).reset_time
         return RateLimited(max(1, math.ceil(end - time.time())))
 
-    def _apply(self, count: Callable[[], None]) -> None:
+    def _enforce(self, count: Callable[[], None]) -> None:
         retry_at = self._retry_at
         if retry_at is not None and time.monotonic() < retry_at:
             return
@@ -160,7 +160,7 @@ class Limiter:
         logger.warning("Rate limits are applied again: RATE_LIMIT_STORAGE answers")
 
 
-def client_of(address: str | None) -> str:
+def client_key(address: str | None) -> str:
     """Return the key of a client: its IPv4 address, or the /64 network of its IPv6 address.
 
     All clients on a Unix socket, which have no address, share a key.

@@ -44,7 +44,7 @@ class _ConsentMismatch(errors.FatalClientError):  # type: ignore[misc]
     error = "invalid_request"
 
 
-def ask(request: Any) -> Response:
+def show_consent(request: Any) -> Response:
     """Render the consent page, if the request is valid and a user is signed in."""
     check_limit(request, "authorize")
     query: str = request.environ.get("QUERY_STRING", "")
@@ -89,7 +89,7 @@ def _show(request: Any, auth_request: Any, parameters: Mapping[str, str]) -> Res
         "client": client,
         "owner": owner_of(request.dbsession, client),
         "scopes": [(scope, describe_scope(scope)) for scope in auth_request.scopes],
-        "target": _shown_target(auth_request.redirect_uri),
+        "target": _display_target(auth_request.redirect_uri),
         "parameters": parameters,
         "page": save_page(request.dbsession, proof.identity.user_id, auth_request, parameters),
         "me": proof.identity,
@@ -162,7 +162,7 @@ def _refuse(request: Any, reason: str, status: int) -> Response:
     return response
 
 
-def _shown_target(redirect_uri: str) -> str:
+def _display_target(redirect_uri: str) -> str:
     parts = urlsplit(redirect_uri)
     return parts.netloc or f"{parts.scheme}:"
 
@@ -178,6 +178,6 @@ def includeme(config: Configurator) -> None:
     config.add_endpoint(
         "oauth.authorize",
         "/oauth/authorize",
-        View("GET", ask, NO_PERMISSION_REQUIRED, http_cache=0),
+        View("GET", show_consent, NO_PERMISSION_REQUIRED, http_cache=0),
         View("POST", decide, NO_PERMISSION_REQUIRED, http_cache=0),
     )

@@ -29,7 +29,7 @@ _FOR_ADMINISTRATORS = "The device requests permissions that only an administrato
 class DeviceViews(AccountViews):
     """The page that connects a device."""
 
-    def ask(self) -> dict[str, Any]:
+    def show(self) -> dict[str, Any]:
         """Render the field for the code. A link with a code only fills the field in."""
         query = parse_qs(
             self.request.environ.get("QUERY_STRING", ""), errors="replace", max_num_fields=100
@@ -111,14 +111,14 @@ class GrantViews(AccountViews):
         if not revoke_grant(self.dbsession, grant_id, self.me.user_id):
             raise HTTPNotFound
         self.record(Action.CONSENT_REVOKE, f"grant:{grant_id}")
-        return self.back()
+        return self.redirect()
 
 
 def includeme(config: Configurator) -> None:
-    ask = account_view("GET", DeviceViews, "ask", _DEVICE_PAGE)
+    show = account_view("GET", DeviceViews, "show", _DEVICE_PAGE)
     decide = account_view("POST", DeviceViews, "decide", _DEVICE_PAGE)
     grants = account_view("GET", GrantViews, "show", _GRANTS_PAGE)
     revoke = account_view("POST", GrantViews, "revoke")
-    add_account_page(config, "device", "/device", ask, decide)
+    add_account_page(config, "device", "/device", show, decide)
     add_account_page(config, "grants", "/account/grants", grants)
     add_account_page(config, "revoke_grant", "/account/grants/{id}/revoke", revoke)

@@ -27,7 +27,7 @@ from combine_auth.oauth_server.context import current_context
 from combine_auth.oauth_server.grants import CredentialReused, create_grant, revoke_grant
 from combine_auth.oauth_server.model import OAuthCode, OAuthGrant
 from combine_auth.refused import Refused
-from combine_auth.tokens.scopes import known_scopes
+from combine_auth.tokens.scopes import parse_scopes
 from combine_core.users import User
 
 
@@ -80,7 +80,7 @@ class Validator(RequestValidator):  # type: ignore[misc]
     ) -> bool:
         """Accept known scopes that the client is registered for."""
         try:
-            request.scopes = known_scopes(scopes)
+            request.scopes = parse_scopes(scopes)
         except Refused:
             return False
         return bool(request.scopes) and set(request.scopes) <= set(client.scopes)

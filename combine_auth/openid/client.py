@@ -108,7 +108,7 @@ class OidcClient:
             )
         return str(url)
 
-    def claims_of(
+    def fetch_claims(
         self,
         *,
         code: str,

@@ -21,7 +21,7 @@ from combine_auth.failures import (
     provider_unavailable,
 )
 from combine_auth.openid.identity_provider import TENANT, IdentityProvider
-from combine_auth.setting_values import is_on_loopback, is_plain
+from combine_auth.setting_values import is_on_loopback, uses_http
 
 PublicKey = RSAKey | ECKey
 _LONGEST_URL: Final = 2000
@@ -128,7 +128,7 @@ def _is_usable_url(address: object, provider: IdentityProvider) -> bool:
         return False
     if not host or port == 0 or parts.username is not None or "#" in address or " " in address:
         return False
-    allowed = is_plain(address) and is_plain(provider.issuer) and is_on_loopback(address)
+    allowed = uses_http(address) and uses_http(provider.issuer) and is_on_loopback(address)
     return parts.scheme == "https" or allowed
 
 

@@ -94,13 +94,13 @@ class BoundedExchanges:
             except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
                 result.set_exception(error)
             finally:
-                sockets.cut()
+                sockets.shut_down()
                 self._slots.release()
 
         threading.Thread(target=run, name="combine_auth.openid", daemon=True).start()
         wait([result], max(0.0, deadline - monotonic()))
         if not result.done():
-            sockets.cut()
+            sockets.shut_down()
             raise provider_unavailable("the provider did not finish its response in time")
         return result.result()
 
@@ -111,21 +111,21 @@ class _OpenSockets:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
-        self._is_cut = False
+        self._is_shut_down = False
 
     def add(self, connection: socket.socket) -> None:
         # Duplicated, because TLS detaches the original.
         duplicate = connection.dup()
         with self._lock:
             self._sockets.append(duplicate)
-            is_cut = self._is_cut
-        if is_cut:
-            self.cut()
+            is_shut_down = self._is_shut_down
+        if is_shut_down:
+            self.shut_down()
 
-    def cut(self) -> None:
+    def shut_down(self) -> None:
         """End all reading and writing on these sockets, and on those that are added later."""
         with self._lock:
-            self._is_cut = True
+            self._is_shut_down = True
             sockets, self._sockets = self._sockets, []
         for one in sockets:
             with suppress(OSError):  # the other side has closed it
@@ -274,7 +274,7 @@ def _decompressed(body: bytes, encoding: str) -> bytes:
     return body
 
 
-def _tracked(connection: socket.socket) -> socket.socket:
+def _track(connection: socket.socket) -> socket.socket:
     sockets: _OpenSockets | None = getattr(_thread, "sockets", None)
     if sockets is not None:
         sockets.add(connection)
@@ -283,12 +283,12 @@ def _tracked(connection: socket.socket) -> socket.socket:
 
 class _HTTPConnection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
-        return _tracked(super()._new_conn())
+        return _track(super()._new_conn())
 
 
 class _HTTPSConnection(HTTPSConnection):
     def _new_conn(self) -> socket.socket:
-        return _tracked(super()._new_conn())
+        return _track(super()._new_conn())
 
 
 class _HTTPPool(HTTPConnectionPool):

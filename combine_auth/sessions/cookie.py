@@ -25,7 +25,7 @@ class SessionCookie:
         """Return the cookie's value, not yet verified; ``None`` without the cookie."""
         return self._cookie.read(request)
 
-    def prove(self, request: Any, credential: str) -> Proof | None:
+    def verify(self, request: Any, credential: str) -> Proof | None:
         if not RANDOM.fullmatch(credential):
             return None
         found = find_session(request, credential)

@@ -30,7 +30,7 @@ def includeme(config: Configurator) -> None:
     config.add_exception_view(".failures.refuse", context=SignInFailure)
     # For the buttons of the sign-in page. Other forms get combine_core's page for outdated forms.
     config.add_exception_view(
-        ".views.outdated_button",
+        ".views.outdated_form",
         context=BadCSRFToken,
         route_name="auth.start",
         request_param="purpose=sign-in",

@@ -249,7 +249,7 @@ def _verify_callback(request: Any, client: OidcClient) -> VerifiedCallback:
         raise SignInFailure(
             FailureCode.PROVIDER_ERROR, "the callback has neither a code nor an error"
         )
-    claims = client.claims_of(
+    claims = client.fetch_claims(
         code=query["code"],
         callback_issuer=query["iss"],
         redirect_uri=_callback_url(request, client),

@@ -35,7 +35,7 @@ def sign_in(request: Any) -> Any:
     return _sign_in_page(request, target)
 
 
-def outdated_button(request: Any) -> Any:
+def outdated_form(request: Any) -> Any:
     """Render the sign-in page again, with a new CSRF token (an exception view).
 
     A sign-in or sign-out in another tab has replaced the token of this page.

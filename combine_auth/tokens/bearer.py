@@ -35,7 +35,7 @@ class BearerToken:
             return None
         return header[bearer.end() :].strip(" \t") if bearer.start() == 0 else header
 
-    def prove(self, request: Any, credential: str) -> Proof | None:
+    def verify(self, request: Any, credential: str) -> Proof | None:
         """Verify the token. A wrong checksum is rejected without a query."""
         if PERSONAL.is_valid(credential):
             found = find_token(request, credential)

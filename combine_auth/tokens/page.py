@@ -67,14 +67,14 @@ class TokenViews(AccountViews):
             return self.show(refused=str(refused), name=name, limited=limited, chosen=chosen)
         details = {"name": row.name, "days": int(days), "scopes": row.scopes}
         self.record(Action.TOKEN_CREATE, f"token:{row.id}", **details)
-        return self.back(token=token)
+        return self.redirect(token=token)
 
     def revoke(self) -> HTTPSeeOther:
         token_id = self.id_of_path()
         if not revoke_token(self.dbsession, token_id, self.me.user_id):
             raise HTTPNotFound
         self.record(Action.TOKEN_REVOKE, f"token:{token_id}")
-        return self.back()
+        return self.redirect()
 
 
 def includeme(config: Configurator) -> None:

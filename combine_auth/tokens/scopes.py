@@ -43,7 +43,7 @@ def describe_scope(scope: str) -> str:
     return _DESCRIPTIONS.get(scope) or f"{_VERBS.get(verb, verb.capitalize())} {things}"
 
 
-def known_scopes(names: Iterable[str]) -> list[str]:
+def parse_scopes(names: Iterable[str]) -> list[str]:
     """Return the scopes in the order of ``SCOPES``, without duplicates. Raises Refused for an unknown one."""
     chosen = set(names)
     unknown = sorted(chosen.difference(SCOPES))

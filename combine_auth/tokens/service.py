@@ -32,7 +32,7 @@ from combine_auth.tokens.scopes import (
     PLAIN,
     acts_as_administrator,
     check_grantable,
-    known_scopes,
+    parse_scopes,
 )
 from combine_core.database.expiry import delete_expired
 from combine_core.users import Identity, Membership, User
@@ -90,7 +90,7 @@ def create_token(
     :raises Refused: the name, the days or the scopes are not valid, or the user has too many tokens
     """
     name = clean_name(name, "A token's name", MAX_NAME)
-    chosen = None if scopes is None else known_scopes(scopes)
+    chosen = None if scopes is None else parse_scopes(scopes)
     user = session.get_one(User, user_id)
     check_grantable(chosen or (), is_admin=user.is_admin)
     if chosen == []:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from combine_auth.account.views import device_of
+from combine_auth.account.views import describe_device
 
 
 @pytest.mark.parametrize(
@@ -60,4 +60,4 @@ from combine_auth.account.views import device_of
     ],
 )
 def test_device(user_agent, words):
-    assert device_of(user_agent) == words
+    assert describe_device(user_agent) == words

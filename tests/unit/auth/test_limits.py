@@ -5,7 +5,7 @@ import threading
 import pytest
 from limits import parse
 
-from combine_auth.limits import RULES, Limiter, RateLimited, client_of
+from combine_auth.limits import RULES, Limiter, RateLimited, client_key
 from combine_auth.limits import storage as memory_module
 from combine_auth.limits.limiter import rules
 from combine_auth.limits.storage import MemoryStorage
@@ -161,7 +161,7 @@ def test_storage_forgets_when_told(clock):
     ],
 )
 def test_a_client_is_an_address_or_the_network_that_it_gets(address, client):
-    assert client_of(address) == client
+    assert client_key(address) == client
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -56,7 +56,7 @@ class Party:
         """There and back."""
         nonce, verifier = secrets.token_urlsafe(16), secrets.token_urlsafe(48)
         back = self.issuer.sign_in(self.url(nonce, verifier), **claims)
-        return self.client.claims_of(
+        return self.client.fetch_claims(
             **{
                 "code": back.get("code", ""),
                 "callback_issuer": back.get("iss"),
