@@ -31,8 +31,8 @@ View = Callable[[Any, Any], Any]
 class SecurityPolicy:
     """Pyramid's security policy (``pyramid.interfaces.ISecurityPolicy``).
 
-    Only the first credential of a request counts. An invalid bearer token never falls back to the
-    cookie: a program would then run by accident with the rights of another user.
+    A bearer token takes precedence over the cookie. An invalid token never falls back to the cookie: a
+    program would then run by accident with the rights of another user.
 
     The result is cached for the request. If the database is unreachable, its exception propagates,
     because the user must not seem to be signed out.

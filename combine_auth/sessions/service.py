@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.orm import Session
 
 from combine_auth.authentication import CredentialKind, FoundCredential, Proof, sha256, use_is_due
@@ -25,15 +25,12 @@ MAX_LISTED = 100
 MAX_USER_AGENT = 300
 
 
-def _active() -> tuple[ColumnElement[bool], ...]:
-    return (
-        BrowserSession.expires_at > func.now(),
-        BrowserSession.last_seen_at > func.now() - IDLE_LIMIT,
-    )
-
-
 # Selects from the tables instead of the classes: it runs in every request, and this halves its time.
 _SESSIONS, _USERS = BrowserSession.__table__.c, User.__table__.c
+_ACTIVE = (
+    _SESSIONS.expires_at > func.now(),
+    _SESSIONS.last_seen_at > func.now() - IDLE_LIMIT,
+)
 _FIND = (
     select(
         _SESSIONS.id,
@@ -46,8 +43,7 @@ _FIND = (
     .join_from(BrowserSession.__table__, User.__table__)
     .where(
         _SESSIONS.token_sha256 == bindparam("token_sha256"),
-        _SESSIONS.expires_at > func.now(),
-        _SESSIONS.last_seen_at > func.now() - IDLE_LIMIT,
+        *_ACTIVE,
         _USERS.disabled_at.is_(None),
     )
 )
@@ -107,7 +103,7 @@ def list_sessions(session: Session, user_id: uuid.UUID) -> Sequence[BrowserSessi
     """Return at most ``MAX_LISTED`` valid sessions of this user, newest first."""
     return session.scalars(
         select(BrowserSession)
-        .where(BrowserSession.user_id == user_id, *_active())
+        .where(BrowserSession.user_id == user_id, *_ACTIVE)
         .order_by(BrowserSession.id.desc())
         .limit(MAX_LISTED)
     ).all()

@@ -102,5 +102,7 @@ def test_an_administrator_with_a_narrow_token_is_not_a_whole_one(app, narrow, ad
 def test_without_scopes_a_proof_covers_everything():
     identity = Identity(uuid.uuid4(), "ada@example.com", "Ada", False)
     whole = Proof(identity, CredentialKind.SESSION, uuid.uuid4())
-    assert whole.covers(Permission.RUNS_WRITE)
-    assert not Proof(identity, CredentialKind.TOKEN, uuid.uuid4(), frozenset()).covers("runs:read")
+    assert whole.allows_permission(Permission.RUNS_WRITE)
+    assert not Proof(identity, CredentialKind.TOKEN, uuid.uuid4(), frozenset()).allows_permission(
+        "runs:read"
+    )
