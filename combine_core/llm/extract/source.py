@@ -38,6 +38,8 @@ _WORD = re.compile(r"[^\W\d_]\w+")
 _first_letter = itemgetter(0)
 # To begin with a letter of its own makes a pattern fast.
 _CODE = re.compile(r"(?P<letters>[A-Z](?<!\w[A-Z])[A-Z]{1,7})[- ]?(?P<number>\d{3,6})\b")
+# With fewer words, a line without a full stop is a fragment: "The weekly call".
+_FRAGMENT = 6
 _DIGIT = re.compile(r"\d")
 # "Ann" of "Ann Lee (@ann)", in a list of those present.
 _FIRST_NAME = re.compile(r"\A[\W_]*([A-ZÀ-Þ][\w'’-]+)")
@@ -280,7 +282,7 @@ def weight_of(sentence: Sentence) -> float:
     if not sentence.spoken and any(map(padded.__contains__, sentence.words.speaks)):
         weight -= 0.5  # "I" without a speaker
     if text[-1:] not in ".!…。)":
-        weight -= 0.1
+        weight -= 0.1 if len(words) >= _FRAGMENT or block.done is not None else 0.3
     capitals = 0 if text[1:].islower() else sum(map(str.isupper, map(_first_letter, words[1:])))
     weight += 0.15 * min(capitals + (_DIGIT.search(text) is not None), 3)
     if sentence.spoken:

@@ -589,3 +589,11 @@ def test_those_who_are_present_take_on_tasks():
 def test_a_decision_on_this_stands_with_what_this_is():
     text = "Projects may remove parts of the charter. The council decided against this in May."
     assert decisions_in(text) == [text]
+
+
+def test_of_a_list_sentences_are_shown_rather_than_fragments():
+    points = extract(
+        schema_of(key_points=list_of()),
+        "- The hall is closed for repairs until the end of May.\n- posters for the hall\n- A weekly call\n",
+    )["key_points"]
+    assert wording(points) == ["The hall is closed for repairs until the end of May."]
