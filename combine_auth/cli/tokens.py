@@ -121,7 +121,7 @@ def list_(open_service: OpenService, ini: str, email: str) -> None:
         service.sessions() as session,
     ):
         rows = list_tokens(session, user_with_email(session, email).id)
-    head = ("ID", "NAME", "TOKEN", "MAY", "CREATED", "EXPIRES", "LAST USED", "STATE")
+    head = ("ID", "NAME", "TOKEN", "SCOPES", "CREATED", "EXPIRES", "LAST USED", "STATE")
     show_table(head, (_row(row) for row in rows))
 
 
