@@ -1,15 +1,14 @@
-"""Judges whether sources carry the statements of an answer, by rules alone: no model, no network, no chance.
+"""Judges by rules whether sources support the statements of an answer. It calls no model and no network.
 
 A statement is an object of an answer with a list ``evidence``. Its verdict is ``supported``, ``repaired``
-(supported after a harmless difference was repaired, which is recorded) or ``unsupported``, with reasons as
-codes.
+(supported after a harmless difference in the quote was repaired and recorded) or ``unsupported``, with the
+codes of the reasons.
 
-1. ``quotes``: the quote is looked for in the source.
-2. ``passage``: it is completed to its whole sentence, table row or message
-   (``combine_core.readers``).
-3. ``rules``: what the statement says (``facts``) has to stand there, with the same negation, condition and so
-   on. ``combine_core.language`` has the words of each language.
-4. ``judge`` makes a verdict of that, and ``answer`` does so for each statement of an answer.
+1. ``quotes`` finds the quote in the source.
+2. ``passage`` extends it to its whole sentence, table row or message (``combine_core.readers``).
+3. ``facts`` parses words, names, numbers, dates and times, ``case`` splits sentences into clauses, and
+   ``rules`` compares the statement with the passage, with the word lists of ``combine_core.language``.
+4. ``judge`` gives one statement its verdict, and ``answer`` each statement of an answer.
 """
 
 from combine_core.evidence.answer import (

@@ -11,7 +11,7 @@ from typing import Any
 from combine_core.evidence.judge import Claim, Judgement, Verdict, judge, judge_details
 from combine_core.evidence.quotes import SourceText
 
-# What a statement says of itself, and not of the matter.
+# Fields that describe the statement itself. They need no evidence.
 _ABOUT_ITSELF = frozenset(
     {"evidence", "verdict", "reasons", "repairs", "kind", "type", "id", "author_id"}
 )
@@ -19,7 +19,7 @@ _ABOUT_ITSELF = frozenset(
 
 @dataclass(frozen=True)
 class Support:
-    """How many statements of an answer have each verdict."""
+    """The number of statements with each verdict."""
 
     supported: int
     repaired: int
@@ -28,16 +28,16 @@ class Support:
 
     @property
     def carried(self) -> int:
-        """The statements that sources carry."""
+        """The number of statements that sources support, with or without a repair."""
         return self.supported + self.repaired
 
     def as_json(self) -> dict[str, int]:
-        """As a version stores it. Only what people have edited has ``own``."""
+        """Return the counts as a version stores them: ``own`` only if people have edited it."""
         return {verdict: n for verdict, n in asdict(self).items() if n or verdict != Verdict.OWN}
 
 
 def statements_of(content: Any) -> Iterator[dict[str, Any]]:
-    """Yield each statement of an answer or a document: the objects with a list ``evidence``."""
+    """Yield each statement of an answer or document: each object with a list ``evidence``."""
     if isinstance(content, dict):
         if isinstance(content.get("evidence"), list):
             yield content
@@ -50,7 +50,7 @@ def statements_of(content: Any) -> Iterator[dict[str, Any]]:
 
 
 def can_hold_statements(schema: Any) -> bool:
-    """Whether an answer that fits this JSON Schema may hold statements."""
+    """Check whether a valid answer for this JSON Schema can contain statements."""
     if isinstance(schema, dict):
         properties = schema.get("properties")
         if isinstance(properties, dict) and "evidence" in properties:
@@ -64,14 +64,14 @@ def judge_answer(
 ) -> Support:
     """Give each statement of ``answer`` its verdict, in place.
 
-    Claimed evidence is ``{"source": label, "line_from", "line_to", "quote"}``. A quote that stands keeps this
-    form, with the label, the lines and the letters as they are. One that does not stand is left out. Each
-    statement gets ``verdict`` and ``reasons``, and ``repairs`` if there were any.
+    Each claimed quote is ``{"source": label, "line_from", "line_to", "quote"}``. A quote that is found keeps
+    this form, with the label, lines and characters of the source. Other quotes are removed. Each statement
+    gets ``verdict`` and ``reasons``, and ``repairs`` if there were any.
 
-    :param sources: by label; each is asked for only if a statement rests on it
-    :param inputs: judged answers. A statement that is copied from these and supported needs no second look,
-        nor does one with the evidence of several that say the same
-    :returns: how many statements have each verdict
+    :param sources: by label; a source is loaded only if a statement cites it
+    :param inputs: judged answers. A supported statement that is copied from these is not judged again, nor is
+        one that merges the evidence of several equal statements
+    :returns: the number of statements with each verdict
     """
     supported: defaultdict[str, set[str]] = defaultdict(set)
     for statement in statements_of(inputs):
@@ -94,7 +94,7 @@ def judge_answer(
 
 
 def _words_of(statement: Mapping[str, Any]) -> str:
-    """All that a verdict depends on beside the evidence."""
+    """Return all fields that the verdict depends on, except the evidence."""
     return _as_key({key: said for key, said in statement.items() if key not in _ABOUT_ITSELF})
 
 
@@ -119,14 +119,14 @@ def _judge(statement: Mapping[str, Any], sources: Mapping[str, SourceText]) -> J
         return judge(" ".join(_values(said)), claims, sources, prose=False)
     judgement = judge(text, claims, sources)
     if judgement.verdict is not Verdict.UNSUPPORTED:
-        # An owner, a due date: each has to stand there.
+        # The owner or the due date must be in the source as well.
         for detail in _values(said):
             judge_details(detail, judgement)
     return judgement
 
 
 def _values(said: Any) -> Iterator[str]:
-    """The texts and numbers in a value, in the order of their keys."""
+    """Yield the texts and numbers in a value, in the order of their keys."""
     match said:
         case dict():
             for key, value in said.items():

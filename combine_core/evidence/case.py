@@ -1,4 +1,4 @@
-"""What the rules look at: a statement, the passages that it may rest on, and the clauses of both."""
+"""Splits a statement and its passages into clauses, and matches the clauses for the rules."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from combine_core.evidence.passage import Passage
 from combine_core.evidence.stitching import Terms, terms_of
 from combine_core.language import Language, sentence_spans
 
-# The share of a clause's content words for which a clause of the source has to be looked at.
+# The least share of a clause's content words that a clause of the source must have to be compared.
 _MAIN = 0.34
-# How many words behind it "no" and "without" deny.
+# The number of following content words that "no" and "without" deny.
 _REACH = 2
-# So many words may introduce what is said.
+# The most words of an introduction such as "I think, ", and of a list's last name.
 _FEW = 4
-# So many characters behind "instead of" it denies a figure.
+# The number of characters after "instead of" in which a figure is denied.
 _NEAR = 20
-# A part of a compound has so many letters.
+# The least number of letters of a compound's part.
 _PART = 4
 _NONE: frozenset[str] = frozenset()
 
 
 def figures_of(facts: Facts) -> frozenset[object]:
-    """The times, dates and numbers."""
+    """Return the times, dates and numbers."""
     return frozenset({*facts.times, *facts.dates, *(number.value for number in facts.numbers)})
 
 
 @dataclass(frozen=True)
 class Clause:
-    """A part of a sentence that says one thing."""
+    """A clause of a sentence."""
 
     facts: Facts
     sentence: str
@@ -42,7 +42,7 @@ class Clause:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Those of people and things; none where all nouns are written as names."""
+        """The stems of names. Empty in German, where all nouns are written as names."""
         if self.language.code == "de":
             return _NONE
         return frozenset(word.stem for word in self.facts.words if word.name)
@@ -53,7 +53,7 @@ class Clause:
 
     @cached_property
     def denied_figures(self) -> frozenset[object]:
-        """The figures behind "instead of" and the like."""
+        """The figures right after "instead of" and similar words."""
         behind = (
             self._text[match.end() :] for match in self.language.exclusion.finditer(self._text)
         )
@@ -62,26 +62,26 @@ class Clause:
 
     @property
     def is_contrast(self) -> bool:
-        """Whether the clause says what is not meant: ", not by the vendor"."""
+        """Return whether the clause only excludes something: ", not by the vendor"."""
         return _is_contrast(self.facts.text, self.language)
 
     def negates(self, content: frozenset[object]) -> bool:
-        """Whether the clause denies what these words say."""
+        """Check whether the clause negates these words."""
         return self.denies_all or self._begins_with_no or bool(self.denied & content)
 
     @cached_property
     def denies_all(self) -> bool:
-        """Whether the clause denies whatever it says: "not", "rejected"."""
+        """Return whether the clause negates all its words: "not", "rejected"."""
         return self.refuses or self._says_not
 
     @cached_property
     def refuses(self) -> bool:
-        """Whether a verb of the clause is a denial: "rejected"."""
+        """Return whether the clause has a verb such as "rejected"."""
         return self.language.refusal.search(self._text) is not None
 
     @property
     def denies_refusal(self) -> bool:
-        """ "Was not rejected", "neither approved nor rejected"."""
+        """Return whether the clause negates such a verb: "neither approved nor rejected"."""
         return self.refuses and self._says_not
 
     @cached_property
@@ -90,25 +90,25 @@ class Clause:
 
     @cached_property
     def _begins_with_no(self) -> bool:
-        """ "No decision was taken" denies all that it says."""
+        """Return whether the clause begins with "no", which negates all of it: "no decision was taken"."""
         match = self.language.near_negation.search(self._text)
         before = self._text[: match.start()].split() if match else ["none"]
         return all(self.language.conjunction.fullmatch(f" {word} ") for word in before)
 
     @cached_property
     def _text(self) -> str:
-        """The clause without what only looks like a negation."""
+        """The clause without phrases that only look like a negation, such as "not only"."""
         return self.language.no_negation.sub(lambda match: " " * len(match[0]), self.facts.text)
 
     @cached_property
     def denied(self) -> frozenset[str]:
-        """The stems of the words right behind "no", "without" and the like."""
+        """The stems of the words right after "no", "without" and similar words."""
         denied: set[str] = set()
         for match in self.language.near_negation.finditer(self._text):
             behind = [word.stem for word in self._behind(match) if word.content]
             denied.update(behind[:_REACH])
         for match in self.language.exclusion.finditer(self._text):
-            # "By train instead of by plane to the meeting" denies the plane, and not the meeting.
+            # "By train instead of by plane to the meeting" excludes the plane, not the meeting.
             at_noun = dropwhile(lambda word: not word.content, self._behind(match))
             phrase = takewhile(_goes_on, at_noun)
             nouns = (word.stem for word in phrase if word.content)
@@ -116,7 +116,7 @@ class Clause:
         return frozenset(denied)
 
     def opposes(self, there: Facts) -> bool:
-        """Whether the clause has a word where there is only its opposite: "rose" and "fell"."""
+        """Check whether the clause has a word of which the text has only the opposite: "rose" and "fell"."""
         stems = there.stems
         return self._opposes_preposition(there) or any(
             others & stems and not own & stems
@@ -125,7 +125,7 @@ class Clause:
         )
 
     def opposes_attribute(self, there: Facts) -> bool:
-        """ "The second van" and "the first van"."""
+        """Check for opposite words before the same noun: "the second van" and "the first van"."""
         opposites = self.language.opposites
         here = [pair for pair in _neighbours(self.facts) if pair[0] in opposites]
         pairs = set(_neighbours(there)) if here else set()
@@ -136,7 +136,7 @@ class Clause:
         )
 
     def _opposes_preposition(self, there: Facts) -> bool:
-        """ "Before the move" and "after the move"."""
+        """Check for opposite prepositions of the same noun: "before the move" and "after the move"."""
         opposed = self.language.opposed_prepositions
         here = {
             (term.stem, stem)
@@ -161,7 +161,7 @@ class Clause:
         return (word for word in self.facts.words if word.start >= match.end())
 
     def plain(self, content: frozenset[str]) -> bool:
-        """Whether the clause says these words without denying, weakening or attributing them."""
+        """Check whether the clause states these words without a negation, hedge or attribution."""
         restricts = (self.language.hedge, self.language.attribution)
         return not (self.negates(content) or any(map(self.facts.says, restricts)))
 
@@ -180,23 +180,23 @@ class Clause:
 
 
 def _neighbours(facts: Facts) -> list[tuple[str, str]]:
-    """Each content word with the word right before it."""
+    """Return each content word with the word before it."""
     return [(one.stem, other.stem) for one, other in pairwise(facts.words) if other.content]
 
 
 def _goes_on(word: Word) -> bool:
-    """Whether a phrase goes on: "ohne Zustimmung des Vorstands"."""
+    """Check whether a phrase continues at this word, as in "ohne Zustimmung des Vorstands"."""
     return word.content or word.text in ("of", "des", "eines")
 
 
 class Ground:
-    """What a statement may rest on: the sentences quoted, and what is known of their blocks."""
+    """The evidence of a statement: the quoted sentences and the context of their blocks."""
 
     def __init__(self, passages: Sequence[Passage], language: Language) -> None:
         self.language = language
         self.text = " ".join(passage.text for passage in passages)
         self._passages = passages
-        # Whether all of it is a task that is not done yet.
+        # Whether every passage is a task that is not done yet.
         self.is_open = all(passage.open_task for passage in passages)
         self.facts = facts_of(self.text, language)
         known = " ".join(passage.known for passage in passages)
@@ -213,7 +213,7 @@ class Ground:
 
     @cached_property
     def sentences(self) -> list[Terms]:
-        """The words of each sentence."""
+        """The content words of each sentence."""
         grouped = groupby(self.clauses, key=lambda clause: clause.sentence)
         return [list(chain(*(clause.terms for clause in of_one))) for _, of_one in grouped]
 
@@ -222,11 +222,11 @@ class Ground:
         return self.facts.stems | self.known.stems
 
     def holds_parts(self, stem: str) -> bool:
-        """Whether the parts of a compound stand there, or a compound with this word."""
+        """Check whether the passages have the parts of this compound, or a compound with this word."""
         return self.language.compounds and (self._holds_each(stem) or self._holds_compound(stem))
 
     def _holds_each(self, compound: str) -> bool:
-        """ "Architektenvertrag" of "der Vertrag mit dem Architekten"."""
+        """Check for both parts: "Architektenvertrag" in "der Vertrag mit dem Architekten"."""
         stem = self.language.stem
         return any(
             compound[cut:] in self.stems and stem(compound[:cut].removesuffix("s")) in self.stems
@@ -234,7 +234,7 @@ class Ground:
         )
 
     def _holds_compound(self, part: str) -> bool:
-        """ "Der Vertrag mit dem Architekten" of "Architektenvertrag"."""
+        """Check for a compound: "der Vertrag mit dem Architekten" in "Architektenvertrag"."""
         return len(part) >= _PART and any(
             len(stem) >= len(part) + _PART and (stem.startswith(part) or stem.endswith(part))
             for stem in self.stems
@@ -242,17 +242,17 @@ class Ground:
 
     @cached_property
     def occurrences(self) -> Counter[object]:
-        """In how many clauses each content word and each figure stands."""
+        """The number of clauses with each content word and each figure."""
         return Counter(
             chain.from_iterable(clause.content | clause.figures for clause in self.clauses)
         )
 
     def clauses_with_figures_of(self, clause: Clause) -> list[Clause]:
-        """The clauses of the passages that have a time, date or number of ``clause``."""
+        """Return the clauses of the passages that share a time, date or number with ``clause``."""
         return [one for one in self.clauses if clause.figures & one.figures]
 
     def clauses_for(self, content: frozenset[str]) -> list[Clause]:
-        """The fewest clauses that hold most of what the passages hold of ``content``."""
+        """Return the fewest clauses that cover most of the words that the passages share with ``content``."""
         missing = set(content)
         chosen: list[Clause] = []
         while missing:
@@ -270,7 +270,7 @@ class Ground:
 
 @dataclass(frozen=True)
 class Case:
-    """A statement, its clauses, and what it may rest on."""
+    """A statement, its clauses and its evidence."""
 
     claim: Facts
     clauses: Sequence[Clause]
@@ -282,33 +282,33 @@ class Case:
 
     @cached_property
     def resting(self) -> list[tuple[Clause, list[Clause]]]:
-        """Each clause of the statement with the clauses of the source on which it rests."""
+        """Each clause of the statement with the clauses of the source that match it."""
         return [(clause, self.ground.clauses_for(clause.content)) for clause in self.clauses]
 
     @property
     def carried(self) -> list[tuple[Clause, Clause]]:
-        """Each clause of the statement with each clause of the source on which it rests."""
+        """Each pair of a clause of the statement and a matching clause of the source."""
         return [(clause, carrier) for clause, carriers in self.resting for carrier in carriers]
 
     @property
     def carriers(self) -> list[Clause]:
-        """The clauses of the source on which the statement rests."""
+        """The clauses of the source that match the statement."""
         return [carrier for _, carrier in self.carried]
 
     @cached_property
     def with_figures(self) -> list[Clause]:
-        """The clauses of the source that have a figure of the statement."""
+        """The clauses of the source that share a figure with the statement."""
         return list(chain(*map(self.ground.clauses_with_figures_of, self.clauses)))
 
 
 def _introduces(piece: str, language: Language) -> bool:
-    """Whether a part of a sentence only says whose word the next one is, or how sure it is: "I think, "."""
+    """Check whether a part of a sentence only introduces the next one: "I think, "."""
     weakens = language.hedge.search(piece) or language.attribution.search(piece)
     return weakens is not None and len(piece.split()) <= _FEW
 
 
 def _goes_on_with_names(facts: Facts, language: Language) -> bool:
-    """ "Or Linz" of "in Graz or Linz"."""
+    """Check whether a part only adds names to a list, as "or Linz" does in "in Graz or Linz"."""
     return (
         len(facts.words) <= _FEW
         and not facts.has_figures
@@ -318,7 +318,7 @@ def _goes_on_with_names(facts: Facts, language: Language) -> bool:
 
 
 def _denies_as_well(before: str, piece: str, language: Language) -> bool:
-    """ "Or tablets" of "refunds no bottles or tablets"."""
+    """Check whether a negation continues, as before "or tablets" in "refunds no bottles or tablets"."""
     return bool(
         language.choice.match(piece.lstrip())
         and (language.negation.search(before) or language.near_negation.search(before))
@@ -330,7 +330,7 @@ def _is_contrast(piece: str, language: Language) -> bool:
 
 
 def clauses_of(text: str, language: Language) -> list[Clause]:
-    """The clauses of a text. One without a content word or number belongs to the one before it."""
+    """Split a text into clauses. A part without a content word or figure belongs to the clause before it."""
     clauses: list[Clause] = []
     for start, end in sentence_spans(text, 0, len(text), language):
         sentence = text[start:end]
@@ -351,7 +351,7 @@ def clauses_of(text: str, language: Language) -> list[Clause]:
                 or (joined and _denies_as_well(joined[-1], piece, language))
             )
             introduced = len(joined) == 1 and piece[0] == "," and _introduces(joined[0], language)
-            # ", not before it" denies nothing of the clause before it.
+            # ", not before it" negates nothing in the clause before it.
             if not says_something and _is_contrast(piece, language):
                 continue
             if joined and (belongs or introduced):

@@ -1,4 +1,4 @@
-"""Takes from a sentence what can be compared: words, names, numbers with their units, dates and times."""
+"""Parses the words, names, numbers with units, dates and times of a sentence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from combine_core.language import Language, lowered
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A quantity. ``unit`` is canonical, or the stem of the noun behind it, or empty."""
+    """A quantity. ``unit`` is a canonical unit, the stem of the following noun, or empty."""
 
     value: Decimal
     unit: str
@@ -23,14 +23,14 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Date:
-    """A day; ``None`` for what is not said."""
+    """A date. The day or the year is ``None`` if it is not given."""
 
     day: int | None
     month: int
     year: int | None
 
     def covers(self, claimed: Date) -> bool:
-        """Whether this date says all that ``claimed`` says."""
+        """Check whether this date agrees with all parts of ``claimed``."""
         return (
             self.month == claimed.month
             and claimed.day in (None, self.day)
@@ -40,7 +40,11 @@ class Date:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word that is no number. ``content``: it says something; ``name``: it is written as a name."""
+    """A word that is no number.
+
+    :ivar content: whether it is no function word
+    :ivar name: whether it is written as a name
+    """
 
     text: str
     stem: str
@@ -51,7 +55,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a stretch of text says."""
+    """The words and figures of a text."""
 
     text: str
     words: tuple[Word, ...]
@@ -64,7 +68,7 @@ class Facts:
 
     @property
     def has_words(self) -> bool:
-        """Whether a word says something."""
+        """Return whether there is a content word."""
         return any(word.content for word in self.words)
 
     @property
@@ -78,7 +82,7 @@ class Facts:
 
 _DIGITS = r"\d{1,3}(?:[,.'’   ]\d{3})+(?:[.,]\d+)?|\d+(?:[.,]\d+)?"
 _UNIT = r"°\s?[CF]?|%|€|£|\$|[^\W\d_]+"
-# The number of "broker-3" is a part of its name; that of "mid-2025" is a year.
+# The number in "broker-3" is a part of the name, and the number in "mid-2025" is a year.
 _NUMBER = re.compile(
     rf"(?<![\w.,])(?:(?<![^\W\d_][-‐‑])|(?=\d{{4}}(?!\d)))"
     rf"(?P<sign>[-+−–](?=[$€£¥\d]))?(?P<before>(?:US)?\$|€|£|¥|USD |EUR |GBP |CHF )?\s?"
@@ -96,14 +100,14 @@ _POINT_DATE = re.compile(
     r"(?<![\d.])(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4}|\d{2})?(?!\d)"
 )
 _SLASH_DATE = re.compile(r"(?<![\d/])(?P<a>\d{1,2})/(?P<b>\d{1,2})/(?P<year>\d{4})(?![\d/])")
-# Most sentences hold no date and no time. What every one of them holds is found much faster.
+# Most sentences have no date. The first pattern of each pair rules one out much faster.
 _DATES = (
     (re.compile(r"-(?<=\d-)\d"), _ISO_DATE),
     (re.compile(r"\.(?<=\d\.)\d"), _POINT_DATE),
     (re.compile(r"/(?<=\d/)\d"), _SLASH_DATE),
 )
 _HALF_OR_HOUR = re.compile(r"[aApPuU](?:\.?[mM]|[hH][rR])")
-# Words hold letters, and identifiers digits: "Q3", "v1.2", "IPv6", "non-compliant", "Anna's".
+# Identifiers are words with digits: "Q3", "v1.2", "IPv6". Others are "non-compliant" and "Anna's".
 _WORD = re.compile(
     r"(?:\d+(?:\.\d+){2,}|[^\W\d_][\w]*|\d+[^\W\d_]\w*)(?:[.&](?=\w)\w+|['’]\w+)*(?:[-‐‑][^\W_]\w*)*",
     re.UNICODE,
@@ -112,7 +116,7 @@ _POSSESSIVE = re.compile(r"['’]s?$")
 
 
 def facts_of(text: str, language: Language) -> Facts:
-    """What ``text`` says, read in ``language``. Quotation marks and marks of emphasis do not count."""
+    """Parse ``text`` in ``language``. Quotation marks and marks of emphasis are ignored."""
     dates, without_dates = _take_dates(text, language)
     times, rest = _take_times(without_dates)
     numbers = tuple(_numbers(rest, language))
@@ -122,7 +126,7 @@ def facts_of(text: str, language: Language) -> Facts:
 
 
 def numbers_of(text: str, language: Language) -> Iterator[Number]:
-    """The quantities of ``text`` alone, one after the other: much faster than :func:`facts_of`."""
+    """Yield only the quantities of ``text``, which is much faster than :func:`facts_of`."""
     _, without_dates = _take_dates(text, language)
     _, rest = _take_times(without_dates)
     yield from _numbers(rest, language)
@@ -136,7 +140,7 @@ def _take_dates(text: str, language: Language) -> tuple[list[Date], str]:
     dates: list[Date] = []
     for hint, pattern in _DATES:
         for match in list(pattern.finditer(text)) if hint.search(text) else ():
-            # "Version 4.2." ends a sentence.
+            # "4.2." may be a version at the end of an English sentence.
             is_date = pattern is not _POINT_DATE or match["year"] or language.code != "en"
             date = _date_of_digits(match, pattern) if is_date else None
             if date is not None:
@@ -150,7 +154,7 @@ def _take_dates(text: str, language: Language) -> tuple[list[Date], str]:
         if day is None and year is None:
             continue
         dates.append(Date(int(day) if day else None, month, int(year) if year else None))
-        # The name of the month stays: it is a word as well.
+        # The name of the month stays, because it is a word as well.
         written = text[slice(*match.span())]
         blanked = re.sub(r"\d\w*", lambda part: " " * len(part[0]), written)
         text = text[: match.start()] + blanked + text[match.end() :]
@@ -163,7 +167,7 @@ def _date_of_digits(match: re.Match[str], pattern: re.Pattern[str]) -> Date | No
         year += 2000
     if pattern is _SLASH_DATE:
         first, second = int(match["a"]), int(match["b"])
-        # 3/5/2026 may be read both ways; what says more than 12 can not.
+        # 3/5/2026 is ambiguous. A number above 12 must be the day.
         month, day = (second, first) if first > 12 else (first, second)
     else:
         month, day = int(match["month"]), int(match["day"])
@@ -235,7 +239,7 @@ def _value(digits: str, language: Language) -> Decimal:
 
 
 def _is_group(plain: str, separator: str, behind: str, grouping: str) -> bool:
-    """Whether one separator parts thousands: "2.500" in German, "2,500" in English, "0.125" never."""
+    """Check whether one separator groups thousands, as in German "2.500" and English "2,500"."""
     if len(behind) != 3 or plain.startswith("0"):
         return False
     return separator == grouping or separator == ","
@@ -266,6 +270,6 @@ def _is_name(written: str, begins_sentence: bool) -> bool:
     if len(written) > 1 and written.isupper():
         return True
     if not written[0].isupper():
-        # "iOS" and "v2" are names wherever they stand.
+        # "iOS" and "v2" are names although they begin in lower case.
         return written != written.lower() or any(map(str.isdigit, written))
     return not begins_sentence

@@ -1,4 +1,4 @@
-"""Gives each statement of an answer its verdict: supported, repaired or unsupported, with reasons."""
+"""Gives a statement its verdict, supported, repaired or unsupported, with the reasons."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from combine_core.language import Language, language_named, language_of
 
 _OMISSION = re.compile(r"…|\.\.\.|\[\.\.\.\]|\[…\]")
 
-# So much of a source shows its language.
+# The number of characters from which the language of a source is recognised.
 _SAMPLE = 4000
 
 
 class Verdict(StrEnum):
-    """Whether the sources carry a statement."""
+    """The result of judging a statement by its sources."""
 
     SUPPORTED = "supported"
     REPAIRED = "repaired"
     UNSUPPORTED = "unsupported"
-    # A person wrote it and cites nothing. No rule gives this verdict.
+    # Set for statements that a person wrote without evidence. No rule gives this verdict.
     OWN = "own"
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Where a statement is said to stand: the label of a source, lines from 1, and the words."""
+    """Evidence that an answer claims: the label of a source, lines counted from 1, and the quote."""
 
     source: str
     line_from: int
@@ -41,7 +41,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A quote that stands in a source."""
+    """A quote that was found in a source."""
 
     label: str
     source: SourceText
@@ -50,9 +50,9 @@ class Found:
 
 @dataclass(slots=True)
 class Judgement:
-    """A verdict, the quotes that stand, and the codes of the reasons and of the repairs.
+    """A verdict, the quotes that were found, and the codes of the reasons and repairs.
 
-    :ivar passages: what the quotes stand in
+    :ivar passages: the whole sentences that contain the quotes
     """
 
     verdict: Verdict
@@ -71,9 +71,9 @@ def judge(
     """Judge one statement by the quotes that are claimed for it.
 
     :param statement: the words of the statement
-    :param claims: the evidence that the answer names
+    :param claims: the evidence that the answer claims
     :param sources: by label, such as ``S1``
-    :param prose: whether it is a sentence, and not fields such as a label and a value
+    :param prose: whether the statement is a sentence, as opposed to fields such as a label and a value
     """
     judgement = Judgement(Verdict.UNSUPPORTED)
     passages = judgement.passages
@@ -90,7 +90,7 @@ def judge(
     if not claims:
         judgement.reasons.append("no_evidence")
     if passages:
-        # A quote that carries nothing does no harm beside one that does.
+        # A quote without content is ignored if another quote supports the statement.
         against = reasons_against(statement, passages, _language(statement, judgement), prose)
         if not against and not _missing(judgement.reasons):
             judgement.reasons.clear()
@@ -102,7 +102,7 @@ def judge(
 
 
 def judge_details(detail: str, judgement: Judgement) -> None:
-    """Lower the verdict of a statement if a further field of it, such as its owner, does not stand there."""
+    """Lower the verdict of a statement if another field, such as its owner, is not in the passages."""
     against = details_against(detail, judgement.passages, _language(detail, judgement))
     if against:
         judgement.verdict = Verdict.UNSUPPORTED
@@ -110,7 +110,7 @@ def judge_details(detail: str, judgement: Judgement) -> None:
 
 
 def _language(statement: str, judgement: Judgement) -> Language:
-    """The language of the statement and its sentence. If these are too short to tell, that of the source."""
+    """Return the language of the statement and its sentence, or of the source if these are too short."""
     texts = (statement, judgement.passages[0].text)
     language = language_of(*texts)
     return (
@@ -162,7 +162,7 @@ def _find(claim: Claim, sources: Mapping[str, SourceText], judgement: Judgement)
 
 
 def _label(written: str) -> str:
-    """ "S2" of "[S2]", "s2", "Source 2" or "S2:"."""
+    """Return "S2" for "[S2]", "s2", "Source 2" or "S2:"."""
     match = re.fullmatch(
         r"\W*(?:s|source|quelle)?[\s_:#-]*(\d+)\W*", written.strip(), re.IGNORECASE
     )
@@ -171,7 +171,7 @@ def _label(written: str) -> str:
 
 def _has_content(quote: str) -> bool:
     facts = facts_of(quote, language_of(quote))
-    # A word or two may not show their language, and "no" alone says nothing.
+    # One or two words may not show their language, and "no" alone has no content in any.
     return facts.has_figures or (
         facts.has_words and facts_of(quote, language_named("en")).has_words
     )

@@ -1,6 +1,7 @@
-"""Rules on the particulars of a statement: numbers with their units, dates, times, names and quoted terms.
+"""Rules on the numbers with units, dates, times, names and quoted terms of a statement.
 
-Each returns whether the statement has one that its source does not have.
+Each rule returns whether the statement breaks it. An example such as "9 to 5" for "5 to 9" gives the words of
+the statement first, then those of the source.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from combine_core.evidence.case import Case, Clause, Ground
 from combine_core.evidence.facts import Date, Facts, Number, Word
 from combine_core.language import Language
 
-# So many letters of a German noun tell it from others.
+# The number of letters that tell a German noun from others.
 _PART = 6
-# Of fewer letters, a part of a word may be any.
+# Fewer letters than these match a part of any word by chance.
 _FEW_LETTERS = 4
-# What stands between the ends of a range.
+# The text between the ends of a range.
 _RANGE = re.compile(r"-|–|to|and|bis|und")
-# How many of a smaller unit a unit is. Months have no fixed number of days.
+# Each unit as a multiple of the smallest one. Months have no fixed number of days.
 _SCALES = {
     unit: (Decimal(count), smallest)
     for smallest, units in {
@@ -35,13 +36,13 @@ _SCALES = {
     }.items()
     for unit, count in units.items()
 }
-# Of fewer there is no other to take for it.
+# Fewer figures cannot be exchanged.
 _PAIRS = 2
-# A number of these without a unit is a year.
+# A number in this range without a unit is a year.
 _YEARS = range(1900, 2101)
-# The name of what a sentence is about is among so many words: "the tug Elva".
+# The name of the subject is among this number of words: "the tug Elva".
 _LEADING = 2
-# A sentence of more clauses is a list.
+# A sentence with more clauses is a list.
 _LIST = 30
 _QUOTED = re.compile(r"[“\"„«]([^“”\"„«»]{2,80})[”\"“»]")
 _BEFORE = re.compile(r"(?:\b(from|to|by|von|auf|um|zu|nach)\s+)?$", re.IGNORECASE)
@@ -68,7 +69,7 @@ def _number_stands(number: Number, claim: Facts, ground: Ground) -> bool:
 
 
 def _same_amount(one: Number, other: Number) -> bool:
-    """Whether two units name the same amount: "2 weeks" and "14 days"."""
+    """Check whether two numbers are the same amount: "2 weeks" and "14 days"."""
     scale, other_scale = _SCALES.get(one.unit), _SCALES.get(other.unit)
     if scale is None or other_scale is None or scale[1] != other_scale[1]:
         return False
@@ -76,7 +77,7 @@ def _same_amount(one: Number, other: Number) -> bool:
 
 
 def _in_another_cell(number: Number, other: Number, ground: Ground) -> bool:
-    """Whether a number without a unit stands beside another cell of its row that has the claimed one."""
+    """Check whether the claimed unit is in another cell of the table row than the number."""
     if not number.known_unit or other.unit or other not in ground.facts.numbers:
         return False
     if any(ground.language.unit(word.text.lower()) == number.unit for word in ground.known.words):
@@ -96,7 +97,7 @@ def _units_agree(number: Number, other: Number, candidates: Sequence[Number]) ->
         return not number.unit or not other.unit
     if number.unit == other.unit or not number.unit:
         return True
-    # "20 designers" of "15 engineers and 20 designers".
+    # In "15 engineers and 20 designers", only 20 counts designers.
     return not any(number.unit == third.unit for third in candidates)
 
 
@@ -107,18 +108,18 @@ def _bounds_agree(number: Number, claim: Facts, other: Number, ground: Ground) -
 
     claimed = _bound(claim.text, number.start, language)
     there = _bound(ground.facts.text, other.start, language)
-    # The column of a table may say "maximum".
+    # The bound may be in the name of the column: "maximum".
     named = {"more": language.more_than, "less": language.less_than}
     return claimed == there or (bool(claimed) and not there and ground.known.says(named[claimed]))
 
 
 def _bound(text: str, start: int, language: Language) -> str:
-    """Whether "more" or "less" than the number at ``start`` is said, or nothing."""
+    """Return "more" or "less" if the number at ``start`` is a lower or upper bound, else an empty text."""
     before = text[max(0, start - 20) : start].rstrip(" $€£-−")
     behind = text[start : start + 30]
     bounds: list[tuple[int, str]] = []
     for name, pattern in (("more", language.more_than), ("less", language.less_than)):
-        # "No more than five" ends as "more than five" does, and begins before it.
+        # "No more than five" contains "more than five", so the first match counts.
         bounds += (
             (match.start(), name)
             for match in pattern.finditer(before)
@@ -138,19 +139,19 @@ def another_date(case: Case) -> bool:
         return False
     known, written = case.ground.known.dates, case.ground.facts.dates
     years = {one.year for one in known if one.year}
-    # "On 4 May" in minutes of 2026 is 4 May 2026.
+    # "4 May" in minutes of 2026 is 4 May 2026.
     dates = [
         *written,
         *(replace(one, year=year) for one in written if not one.year for year in years),
     ]
     relative = _relative_days(case)
-    # What minutes of 5 March call "yesterday" was not on 5 March.
+    # "Yesterday" in minutes of 5 March is not 5 March.
     dates += relative or known
     return not all(any(one.covers(claimed) for one in dates) for claimed in case.claim.dates)
 
 
 def _relative_days(case: Case) -> list[Date]:
-    """The days that the passages name by "yesterday" or "Monday" alone, if the day of the source is known."""
+    """Return the dates of words such as "yesterday" and "Monday", if a heading dates the source."""
     language = case.language
     said = {word.text.lower() for word in case.claim.words}
     named = {word.text.lower() for word in case.ground.facts.words} - said
@@ -158,7 +159,7 @@ def _relative_days(case: Case) -> list[Date]:
     weekdays = [language.weekdays[word] for word in named if word in language.weekdays]
     days: list[Date] = []
     for one in case.ground.known.dates if distances or weekdays else ():
-        with suppress(ValueError, OverflowError):  # 31 February, or a day before the year 1
+        with suppress(ValueError, OverflowError):  # no such day, such as 31 February
             today = date(one.year or 0, one.month, one.day or 0)
             all_distances = [*distances, *_distances_to(weekdays, today)]
             near = [today + timedelta(days=distance) for distance in all_distances]
@@ -167,7 +168,7 @@ def _relative_days(case: Case) -> list[Date]:
 
 
 def _distances_to(weekdays: Sequence[int], today: date) -> Iterator[int]:
-    """The distances in days to the last and the next one of each day of the week."""
+    """Yield the distances in days to the last and the next of each weekday."""
     for weekday in weekdays:
         ahead = (weekday - today.weekday()) % 7
         yield from (ahead, ahead - 7)
@@ -183,7 +184,7 @@ def another_name(case: Case) -> bool:
     return any(
         not _name_stands(word, case.claim, case.ground)
         for word in names
-        # "Nach Ansicht von Anna" has one name.
+        # In "nach Ansicht von Anna", "Ansicht" is no name.
         if not any(start <= word.start < end for start, end in reports)
     )
 
@@ -193,10 +194,10 @@ def _names(claim: Facts, language: Language) -> Iterator[Word]:
     months = {one.month for one in claim.dates}
     for word in claim.words:
         written = word.text.lower()
-        # There is a rule for the months of dates.
+        # Another rule compares the months of dates.
         if written in language.titles or language.months.get(written) in months:
             continue
-        # The first word is what the sentence is about: a name or not, it has to stand there.
+        # The first word is the subject. Name or not, it must be in the source.
         if word.name or (first and word.content and word.text[0].isupper()):
             yield word
         first = False
@@ -214,7 +215,7 @@ def _name_stands(word: Word, claim: Facts, ground: Ground) -> bool:
     ):
         return True  # a noun in another form, or a part of a compound
     if word.stem in ground.speakers:
-        # Who speaks is meant by "I" and "we", owns what is "ours", or is named as who says or asks it.
+        # The speaker is meant by "I", "we" and "our", or is named as the person who says or asks it.
         language = ground.language
         return (
             ground.facts.says(language.first_person)
@@ -227,12 +228,12 @@ def _name_stands(word: Word, claim: Facts, ground: Ground) -> bool:
 
 
 def _only_within_words(letters: str, text: str) -> bool:
-    """Whether so few letters, such as "C", stand only within words, such as "locked"."""
+    """Check whether a short word is only a part of other words, as "C" is of "locked"."""
     return len(letters) < _FEW_LETTERS and not re.search(rf"(?<!\w){re.escape(letters)}", text)
 
 
 def _owns(word: Word, claim: Facts) -> bool:
-    """Whether it is "Anna's team", "Annas Team" or "the team of Anna"."""
+    """Check for a possessive: "Anna's team", "Annas Team" or "the team of Anna"."""
     before, behind = claim.text[: word.start], claim.text[word.start + len(word.text) :]
     return bool(
         re.search(r"\b(?:of|by|von) +\Z", before)
@@ -252,7 +253,7 @@ def another_term(case: Case) -> bool:
 
 
 def another_role(case: Case) -> bool:
-    """ "From 5 to 9" is not "from 9 to 5", and "to Thursday" not "to Tuesday"."""
+    """Check the prepositions before figures and names: "from 9 to 5" for "from 5 to 9"."""
 
     def places(facts: Facts) -> Iterator[tuple[object, int]]:
         yield from ((number.value, number.start) for number in facts.numbers)
@@ -260,7 +261,7 @@ def another_role(case: Case) -> bool:
 
     there = list(places(case.ground.facts))
     for said, start in places(case.claim):
-        # "Within 5 days" and "after 5 days at the latest" are bounds, and no roles.
+        # "Within 5 days" is a bound, which another rule compares.
         if _bound(case.claim.text, start, case.language):
             continue
         claimed = _role(case.claim.text, start)
@@ -271,7 +272,7 @@ def another_role(case: Case) -> bool:
 
 
 def swapped_figures(case: Case) -> bool:
-    """ "10 minutes for over 5 minutes" of "5 minutes for over 10 minutes": two figures change places."""
+    """Check for exchanged figures: "10 ms for over 5 s" for "5 ms for over 10 s"."""
     here = _words_before_figures(case.claim)
     if len(here) < _PAIRS:
         return False
@@ -281,7 +282,7 @@ def swapped_figures(case: Case) -> bool:
 
 
 def _words_before_figures(facts: Facts) -> dict[object, str]:
-    """The word right before each number and each name with a digit, such as a version, that is there once."""
+    """Return the word before each number and identifier that occurs once."""
     tokens: list[tuple[int, object, str]] = [
         (number.start, number.value, "") for number in facts.numbers
     ]
@@ -302,7 +303,7 @@ def _role(text: str, start: int) -> str:
 
 
 def half_of_a_range(case: Case) -> bool:
-    """ "5 days" of "between 3 and 5 days"."""
+    """Check for one end of a range: "5 days" for "between 3 and 5 days"."""
     said = {number.value for number in case.claim.numbers}
     language = case.language
     if case.claim.says(language.more_than) or case.claim.says(language.less_than):
@@ -312,7 +313,7 @@ def half_of_a_range(case: Case) -> bool:
     ):
         text = case.ground.facts.text
         between = text[first.end : second.start].strip(" $€£")
-        # "2 million in 2024 and 3 million in 2025" has no range from 2024 to 3 million.
+        # "2 million in 2024 and 3 million in 2025" has no range "2024 and 3 million".
         alike = _is_year(first) == _is_year(second)
         is_range = alike and _RANGE.fullmatch(between) and not _role(text, first.start)
         if is_range and len({first.value, second.value} & said) == 1:
@@ -321,7 +322,7 @@ def half_of_a_range(case: Case) -> bool:
 
 
 def mispaired(case: Case) -> bool:
-    """ "2.6% in March" of "3.1% in March and 2.6% in April"."""
+    """Check for a figure of another clause: "2.6% in March" for "3.1% in March and 2.6% in April"."""
     for clause in case.clauses:
         places = case.ground.clauses_with_figures_of(clause)
         if not places or not clause.figures:
@@ -355,7 +356,7 @@ def _kinds_of_figures(facts: Facts) -> set[str]:
 
 
 def another_object(case: Case) -> bool:
-    """ "The contract with Ash was renewed" of "we renewed that with Elm and ended that with Ash"."""
+    """Check for a name of another clause: "renewed Ash's" for "renewed Elm's and ended Ash's"."""
     for _, of_one in groupby(case.ground.clauses, key=lambda clause: clause.sentence):
         clauses = [clause for clause in of_one if clause.names]
         if len(clauses) > _LIST:
@@ -374,7 +375,7 @@ def another_object(case: Case) -> bool:
     return False
 
 
-# Where the values of a sentence and what they are said of stand: names, or years.
+# The places of the values of a sentence, and of the names or years that they belong to.
 _Places = tuple[Sequence[tuple[int, object]], Sequence[tuple[int, object]]]
 
 
@@ -394,7 +395,7 @@ def _is_year(number: Number) -> bool:
 
 
 def _crosses(said: _Places, there: _Places) -> bool:
-    """Whether one value and one name are said together, of a sentence that pairs each with another one."""
+    """Check whether a value and a name are paired that the source pairs with others."""
     values, names = there
     places = [(start, True) for start, _ in names] + [(start, False) for start, _ in values]
     turns = [is_name for _, is_name in sorted(places)]
@@ -412,7 +413,7 @@ def _crosses(said: _Places, there: _Places) -> bool:
 
 
 def _torn(clause: Clause, places: Sequence[Clause]) -> bool:
-    """ "9% in 2023" of "it is 9% and was 14% in 2023": beside a figure stands another value of its kind."""
+    """Check for another value beside a figure: "9% in 2023" for "it is 9% and was 14% in 2023"."""
 
     def is_replaced(number: Number, place: Clause) -> bool:
         others = place.facts.numbers
@@ -429,7 +430,7 @@ def _torn(clause: Clause, places: Sequence[Clause]) -> bool:
 
 
 def replaced(case: Case) -> bool:
-    """ "92% of calls" of "92% of tickets": the same words around another one."""
+    """Check for a replaced word after a preposition: "92% of calls" for "92% of tickets"."""
     language = case.language
     here, there = _in_context(case.claim, language), _in_context(case.ground.facts, language)
     stems, said = case.ground.stems | case.ground.speakers, case.claim.stems
@@ -438,7 +439,7 @@ def replaced(case: Case) -> bool:
 
 
 def _in_context(facts: Facts, language: Language) -> list[tuple[str, tuple[str, str]]]:
-    """The content words behind a preposition, each with that and with the word or number before that."""
+    """Return each content word after a preposition, with the preposition and the word or number before it."""
     tokens = [(word.start, word.stem, word.text.lower(), word.content) for word in facts.words]
     tokens += [(number.start, str(number.value), "", False) for number in facts.numbers]
     found: list[tuple[str, tuple[str, str]]] = []
@@ -454,7 +455,7 @@ def _in_context(facts: Facts, language: Language) -> list[tuple[str, tuple[str, 
 
 
 def another_rate(case: Case) -> bool:
-    """ "72 euros per month" where the source says "per year"."""
+    """Check for another rate: "72 euros per month" for "per year"."""
     language = case.language
     words = [
         word.text.lower()
@@ -464,7 +465,7 @@ def another_rate(case: Case) -> bool:
     there = set(map(language.unit, words))
     numbers = case.ground.facts.numbers
     there |= {number.unit for number in numbers}
-    # "Every two years" is not every year.
+    # "Every two years" is no yearly rate.
     there -= {number.unit for number in numbers if number.value > 1 and number.known_unit}
     there.update(map(language.rates.get, words))
     for match in language.rate.finditer(case.claim.text):
@@ -482,13 +483,13 @@ def another_rate(case: Case) -> bool:
 
 
 def another_subject(case: Case) -> bool:
-    """ "Ben bought the house" of "Anna bought the house and Ben sold the boat"."""
+    """Check for the subject of another clause: "Ben sold it" for "Ann sold it and Ben bought oil"."""
     for _, of_one in groupby(case.ground.clauses, key=lambda clause: clause.sentence):
         subjects = [(clause, _subject_of(clause)) for clause in of_one]
         if len(subjects) > _LIST:
             continue
         for (its, all_here), (other, all_there) in permutations(subjects, 2):
-            # Both may be called "the firm".
+            # Subjects may share a word: "the firm Ash" and "the firm Elm".
             here, there = all_here - all_there, all_there - all_here
             if there & case.claim.stems or not there or its.content <= here:
                 continue
@@ -500,7 +501,7 @@ def another_subject(case: Case) -> bool:
 
 
 def _subject_of(clause: Clause) -> frozenset[str]:
-    """The names at the beginning of a clause; none if it begins with something else."""
+    """Return the names at the beginning of a clause, or none."""
     words = [word for word in clause.facts.words if word.text.lower() not in clause.language.titles]
     leading = dropwhile(lambda word: not word.content, words)
     if clause.language.code != "de":
@@ -510,7 +511,7 @@ def _subject_of(clause: Clause) -> frozenset[str]:
 
 
 def another_person(case: Case) -> bool:
-    """A name put together from two: "Mia Diaz" of "Mia Lund, Omar Diaz"."""
+    """Check for a name that joins two others: "Mia Diaz" for "Mia Lund, Omar Diaz"."""
     text = case.ground.facts.text
     for first, second in pairwise(case.claim.words):
         if not (first.name or (first.content and first.start == 0)) or not second.name:
@@ -520,7 +521,7 @@ def another_person(case: Case) -> bool:
         one, other = re.escape(first.text), re.escape(second.text)
         if not (re.search(rf"\b{one}\b", text) and re.search(rf"\b{other}\b", text)):
             continue
-        # A middle name may stand between them.
+        # The source may have a middle name.
         if not re.search(rf"\b{one}(?:\s+[\w.]+)?\s+{other}\b", text):
             return True
     return False

@@ -1,4 +1,4 @@
-"""Completes a quote to what it stands in: its sentence, row or message, with what is known of the block."""
+"""Extends a quote to its whole sentence, table row or message, with the context of its block."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from combine_core.evidence.quotes import Place, SourceText
 from combine_core.language import plain_text, sentence_spans, silenced_at
 from combine_core.readers import SILENT, Block, BlockKind, block_at
 
-# So much is looked at on both sides of a quote.
+# The number of characters that are read before and after a quote.
 _WINDOW = 2000
-# What an item of a list begins with.
+# The first character of a list item.
 _MARKERS = "-*+•"
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What a quote stands in.
+    """The text that contains a quote, with the context of its block.
 
-    :ivar known: what the block says beside its words, such as its headings
+    :ivar known: the headings, column names and time of the block
     :ivar titles: the headings alone
-    :ivar open_task: whether it is a task whose box is not checked
-    :ivar silent: why nothing can rest on it: a code, or empty
+    :ivar open_task: whether the block is a task whose box is not checked
+    :ivar silent: the code of the reason why the text is no evidence, or empty
     """
 
     text: str
@@ -33,7 +33,7 @@ class Passage:
 
 
 def passage_of(source: SourceText, place: Place) -> Passage:
-    """The whole sentences of the quote at ``place``."""
+    """Return the passage with the whole sentences of the quote at ``place``."""
     block = block_at(source.blocks, place.start)
     if block is None:
         return Passage(source.text[place.start : place.end], "", "")
@@ -49,13 +49,13 @@ def passage_of(source: SourceText, place: Place) -> Passage:
     last = block_at(source.blocks, place.end - 1)
     text = source.text[start:end]
     if last is not None and last is not block and last.kind not in SILENT:
-        # A quote over several blocks: each in its whole.
+        # The quote spans several blocks. The last one is extended as well.
         text = source.text[start : _whole_sentences(source, last, place)[1]]
     text, speaker = plain_text(text).replace("\u00ad", ""), block.speaker
     open_task = block.done is False
     is_item = source.text[block.start] in _MARKERS and text[:1].islower()
     if speaker and (is_item or block.done is not None):
-        # "- Raj: rotate the keys" names who has to do it.
+        # "- Raj: rotate the keys" names the owner of a task and no speaker.
         known, speaker, open_task = f"{speaker} — {known}", "", not block.done
     return Passage(text, known, speaker, block.headings, open_task=open_task)
 

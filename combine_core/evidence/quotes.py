@@ -1,4 +1,4 @@
-"""Finds a claimed quote in a source, and says which harmless differences had to be repaired."""
+"""Finds a claimed quote in a source and records the harmless differences that it repairs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from functools import cached_property
 from combine_core.language import Language, language_of
 from combine_core.readers import Block, read_blocks
 
-# A quote of one letter stands in a million places. A thousand of them are enough to find the nearest.
+# A one-letter quote has a million matches. The nearest of the first thousand is good enough.
 _MAX_PLACES = 1000
 
-# A shorter quote that begins or ends within a word stands there by chance.
+# A shorter quote that begins or ends within a word matches by chance.
 _LEAST_CUT = 12
-# The quote begins or ends within a word, a number or an amount.
+# The text around a quote that begins or ends within a word, a number or an amount.
 _CUT_BEFORE = re.compile(r"(?:\w|[^\W\d_]-|[$€£¥+−-]|\d[.,])\Z")
 _CUT_BEHIND = re.compile(r"\w(?:\w|[%°-]\w?)|\d[.,]\d")
 
-# Characters that a reader does not see, or that change the order in which letters are shown.
+# Characters that are invisible or that reorder the displayed text.
 _HIDDEN = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _LINE_NUMBER = re.compile(r"^[ \t]*\d{1,7}[ \t]*\|[ \t]?", re.MULTILINE)
 
@@ -33,7 +33,7 @@ _TYPOGRAPHY = {
     "…": "...",
 }
 _SOFT_HYPHEN = "\xad"
-# What folding changes: typography, soft hyphens, marks of emphasis, letters with a mark of their own.
+# Folding changes typography, soft hyphens, marks of emphasis and combining characters.
 _FOLDED = re.compile(
     f"(?P<typography>[{''.join(_TYPOGRAPHY)}]|--+)|(?P<soft_hyphen>{_SOFT_HYPHEN})"
     r"|(?P<emphasis>\*+|~~|(?<![^\W_])_+(?=\w)|(?<=[^\W_])_+(?![^\W_])|\\(?=[*_~`#\[\]]))"
@@ -43,7 +43,7 @@ _FOLDED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a quote stands: offsets into the text, lines from 1, and the codes of what was repaired."""
+    """The place of a quote: offsets into the text, lines counted from 1, and the codes of the repairs."""
 
     start: int
     end: int
@@ -55,7 +55,7 @@ class Place:
 class SourceText:
     """The text of a source, prepared for finding quotes.
 
-    White space does not count in the comparison: a quote may be wrapped elsewhere than the source is.
+    White space is ignored, because a quote may be wrapped differently from the source.
     """
 
     def __init__(self, text: str, blocks: Sequence[Block] | None = None) -> None:
@@ -64,12 +64,12 @@ class SourceText:
 
     @cached_property
     def blocks(self) -> Sequence[Block]:
-        """What a reader found; else what the text shows by itself."""
+        """The blocks from a reader, or else parsed from the text."""
         return read_blocks(self.text) if self._blocks is None else self._blocks
 
     @property
     def read_before(self) -> Sequence[Block]:
-        """The blocks that a reader found; none if nobody has looked at the text yet."""
+        """The blocks from a reader, or none if no reader has parsed the text."""
         return self._blocks or ()
 
     @cached_property
@@ -89,11 +89,11 @@ class SourceText:
         return _Folded(self.text, _FOLDED)
 
     def line_of(self, offset: int) -> int:
-        """The number of the line, from 1, that holds the character at ``offset``."""
+        """Return the line, counted from 1, of the character at ``offset``."""
         return bisect_right(self._line_starts, offset)
 
     def find(self, quote: str, near_line: int) -> Place | None:
-        """Where ``quote`` stands; of several places the one nearest to ``near_line``. ``None``: nowhere."""
+        """Return the match of ``quote`` that is nearest to ``near_line``, or ``None``."""
         wanted = " ".join(quote.split())
         found = self._as_claimed(quote.strip(), near_line)
         if found is None:
@@ -120,7 +120,7 @@ class SourceText:
         return None if found is None else self._place(*found, repairs)
 
     def _as_claimed(self, quote: str, line: int) -> tuple[int, int] | None:
-        """The place of a quote that stands letter by letter in the line that is claimed for it."""
+        """Return the exact match of a quote in its claimed line, or ``None``."""
         if not quote or not 0 < line <= len(self._line_starts):
             return None
         behind = self._line_starts[line] if line < len(self._line_starts) else len(self.text)
@@ -147,11 +147,11 @@ class SourceText:
 
 
 class _Folded:
-    """A text with some characters replaced, which knows where each character stands in the original."""
+    """A text with some characters replaced, with the original offset of each character."""
 
     def __init__(self, original: str, changes: re.Pattern[str]) -> None:
         pieces: list[str] = []
-        # Parallel lists: from this position of the folded text on, characters stand at that of the original.
+        # Parallel lists: an offset in the folded text, and the same place in the original.
         self._at: list[int] = [0]
         self._original: list[int] = [0]
         length = position = 0
@@ -174,7 +174,7 @@ class _Folded:
         self._end = len(original)
 
     def places(self, wanted: str, *, whole_words: bool) -> Iterator[tuple[int, int]]:
-        """Start and end in the original of each place where ``wanted`` stands."""
+        """Yield the original start and end of each match of ``wanted``."""
         text = self.text
         start = text.find(wanted)
         while start != -1:
@@ -190,7 +190,7 @@ class _Folded:
 
 
 def _inside_words(text: str, start: int, end: int) -> bool:
-    """Whether a stretch begins or ends within a word: "art" does not stand in "part"."""
+    """Check whether a match begins or ends within a word, as "art" does in "part"."""
     return (text[max(0, start - 1) : start + 1].isalnum() and start > 0) or (
         text[end - 1 : end + 1].isalnum() and end < len(text)
     )
@@ -209,7 +209,7 @@ def _replacement(match: re.Match[str]) -> str:
 
 
 def _swap_case(wanted: str) -> str:
-    """The same with the first letter in the other case."""
+    """Return the text with its first letter in the other case."""
     first = re.search(r"[^\W\d_]", wanted)
     if first is None:
         return wanted
@@ -217,7 +217,7 @@ def _swap_case(wanted: str) -> str:
 
 
 def _differences(claimed: str, found: str) -> list[str]:
-    """The kinds of characters in which two spellings of one text differ."""
+    """Return the kinds of characters in which two spellings of one text differ."""
 
     def of(text: str, kind: str) -> list[str]:
         return [match[0] for match in _FOLDED.finditer(text) if match.lastgroup == kind]

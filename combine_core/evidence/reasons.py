@@ -1,34 +1,34 @@
-"""What the codes of reasons and repairs mean, in words for people."""
+"""Explains the codes of reasons and repairs in words."""
 
 REASONS = {
-    "no_evidence": "It cites nothing.",
-    "no_quote": "Its quote says nothing.",
-    "unknown_source": "It cites a source that the run did not have.",
-    "quote_not_found": "The quote that it cites does not stand in the source.",
-    "omission": "Its quote leaves words out.",
-    "heading": "It rests on a heading, which states nothing.",
-    "speaker": "It rests on a speaker's name alone.",
-    "code": "It rests on code.",
-    "comment": "It rests on a comment.",
-    "front_matter": "It rests on the data at the top of the file.",
-    "links": "It rests on a link, which states nothing.",
-    "struck_out": "It rests on words that are struck out.",
-    "number": "A number, its unit or its sign is not the one in the source.",
-    "date": "A date does not stand there.",
-    "time": "A time of day does not stand there.",
-    "name": "A name does not stand there.",
-    "term": "A quoted or compound term does not stand there.",
-    "negation": "The source and the statement disagree on a “not”.",
+    "no_evidence": "The statement cites no source.",
+    "no_quote": "The quote has no content.",
+    "unknown_source": "The cited source is not a source of the run.",
+    "quote_not_found": "The cited quote is not in the source.",
+    "omission": "The quote leaves words out.",
+    "heading": "The quote is a heading, which states nothing.",
+    "speaker": "The quote is only the name of a speaker.",
+    "code": "The quote is code.",
+    "comment": "The quote is a comment.",
+    "front_matter": "The quote is metadata at the top of the file.",
+    "links": "The quote is a link, which states nothing.",
+    "struck_out": "The quote is struck out.",
+    "number": "A number, its unit or its sign differs from the source.",
+    "date": "A date is not in the source.",
+    "time": "A time of day is not in the source.",
+    "name": "A name is not in the source, or belongs to something else there.",
+    "term": "A quoted term is not in the source.",
+    "negation": "Only one of the statement and the source says “not”.",
     "opposite": "The source says the opposite.",
     "condition": "The source states a condition that the statement leaves out.",
     "hedge": "The source is less certain than the statement.",
-    "not_done": "The source says what is to be done, not that it was done.",
+    "not_done": "The source says that something is to be done, not that it was done.",
     "question": "The source asks; it does not state.",
-    "attribution": "The source only reports what somebody says.",
-    "roles": "It swaps who does what, or what belongs where.",
-    "stitched": "It is put together from scraps of its source.",
-    "second_opinion": "A model that was asked for a second opinion says that the quotes do not carry it.",
-    "not_covered": "A part of the statement has no ground in the quoted sentences.",
+    "attribution": "The source reports what somebody says; the statement leaves that out.",
+    "roles": "The statement swaps who does what, or what belongs where.",
+    "stitched": "The statement joins fragments of the source.",
+    "second_opinion": "A model that gave a second opinion does not find the statement in the quotes.",
+    "not_covered": "A part of the statement is not in the quoted sentences.",
 }
 
 REPAIRS = {
@@ -46,10 +46,10 @@ REPAIRS = {
 
 
 def reason_in_words(code: str) -> str:
-    """One sentence. A code of a later version is shown as it is."""
+    """Return a sentence for a reason. A code of a later version is named as it is."""
     return REASONS.get(code, f"Reason: {code}.")
 
 
 def repair_in_words(code: str) -> str:
-    """What was repaired, as a noun. A code of a later version is shown as it is."""
+    """Return the repaired thing as a noun. A code of a later version is returned unchanged."""
     return REPAIRS.get(code, code)

@@ -1,4 +1,4 @@
-"""Finds statements that swap who does what: "Weber sued Acme" where the source says "Acme sued Weber"."""
+"""Detects swapped roles, such as "Weber sued Acme" for "Acme sued Weber"."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from itertools import combinations
 from combine_core.evidence.stitching import Term, Terms, terms_of
 from combine_core.language import Language
 
-# One word may stand between a verb and who does it.
+# The most steps from a verb to its subject or object.
 _NEAR = 2
-# The words behind "because", and all others.
+# The words after "because", and all others.
 Sides = tuple[frozenset[str], frozenset[str]]
 
 
 def swaps_roles(clause: Terms, sentence: Terms, articles: Collection[str]) -> bool:
-    """Whether two words of the clause have changed places, or the function words before them.
+    """Check whether two words of the clause, or the function words before them, are exchanged.
 
-    :param articles: the function words that say nothing of the role of a noun. Empty where they do, as in
-        German, and where the order of words says little
+    :param articles: the function words that do not show the role of a noun. Empty in German, where articles
+        show the role and the order of words does not
     """
     counts = Counter(term.stem for term in sentence)
     places = {term.stem: place for place, term in enumerate(sentence) if counts[term.stem] == 1}
@@ -33,18 +33,18 @@ def swaps_roles(clause: Terms, sentence: Terms, articles: Collection[str]) -> bo
         return now(sentence[places[term.stem]])
 
     def exchange(one: Term, other: Term) -> bool:
-        """ "From Oslo to Bergen" and "from Bergen to Oslo"."""
+        """Check for exchanged prepositions: "from Oslo to Bergen" and "from Bergen to Oslo"."""
         return now(one) == there(other) != now(other) == there(one)
 
     def cross(before: int, at: int, behind: int) -> bool:
-        """Whether the words before and behind the verb have changed places, and nothing else has."""
+        """Check whether only the words before and after the verb are exchanged."""
         one, verb, other = known[before], known[at], known[behind]
         first, middle, last = (places[term.stem] for term in (other, verb, one))
         if not middle - _NEAR <= first < middle < last <= middle + _NEAR:
             return False
         if any(term.first for term in sentence[first + 1 : last + 1]) or now(verb) != there(verb):
             return False
-        # "In March sales rose in Berlin" may be said the other way round.
+        # The phrases of "in March sales rose in Berlin" may be exchanged.
         around = [*known[before : behind + 1], *sentence[first : last + 1]]
         is_plain = not any(now(term) for term in around if term.stem != verb.stem)
         return is_plain or exchange(one, other)
@@ -62,7 +62,7 @@ def swaps_roles(clause: Terms, sentence: Terms, articles: Collection[str]) -> bo
 
 
 def sides_of(sentence: str, pivot: re.Pattern[str], language: Language) -> Sides:
-    """The words behind the last pivot, up to the next comma, and all others."""
+    """Return the words from the last pivot to the next comma, and all other words."""
     *_, match = pivot.finditer(sentence)
     end = sentence.find(",", match.end())
     end = len(sentence) if end < 0 else end
@@ -76,5 +76,5 @@ def sides_of(sentence: str, pivot: re.Pattern[str], language: Language) -> Sides
 
 
 def swaps_sides(claim: Sides, source: Sides) -> bool:
-    """Whether words of each side stand on the other one, and none behind the pivot stays there."""
+    """Check whether words of both sides are exchanged, and no word after the pivot stays there."""
     return bool(claim[0] & source[1] and claim[1] & source[0] and not claim[0] & source[0])

@@ -1,4 +1,7 @@
-"""The rules that decide whether passages of a source carry a statement."""
+"""Decides by rules whether passages of a source support a statement.
+
+An example such as "fell" for "rose" gives the words of the statement first, then those of the source.
+"""
 
 from __future__ import annotations
 
@@ -30,15 +33,15 @@ from combine_core.evidence.roles import sides_of, swaps_roles, swaps_sides
 from combine_core.evidence.stitching import breaks_in, is_rephrased, own_words
 from combine_core.language import Language
 
-# The share of a clause's content words that has to stand in the passage.
+# The least share of a clause's content words that the passages must have.
 MIN_COVERAGE = 0.5
-# Of so few, all have to stand there.
+# If there are no more words than these, the passages must have all.
 _FEW = 2
-# A statement of fewer content words is not looked at for scraps.
+# Fewer content words are not checked for joined fragments.
 _STITCHABLE = 3
-# So many breaks for each two neighbouring words make scraps.
+# This number of breaks for each pair of neighbouring words shows joined fragments.
 _BREAKS = 0.14
-# A paraphrase has more words of its own than this share, or no more breaks than this beside them.
+# A paraphrase has a larger share of own words than this, or no more other breaks than this.
 _OWN = 0.34
 _MOVED = 0.5
 
@@ -50,11 +53,11 @@ Rule = Callable[[Case], bool]
 def reasons_against(
     statement: str, passages: Sequence[Passage], language: Language, prose: bool = True
 ) -> list[str]:
-    """Why the passages do not carry the statement, as codes. Empty: they carry it.
+    """Return the codes of the reasons why the passages do not support the statement, or none.
 
-    :param statement: what is claimed, in plain text
-    :param passages: what its quotes stand in
-    :param prose: whether it is a sentence. Fields such as a label and a value are scraps by nature
+    :param statement: plain text
+    :param passages: the sentences that contain its quotes
+    :param prose: whether the statement is a sentence. Fields such as a label are fragments by nature
     """
     if any(_same_words(statement, passage) for passage in passages):
         return []
@@ -63,7 +66,7 @@ def reasons_against(
 
 
 def details_against(detail: str, passages: Sequence[Passage], language: Language) -> list[str]:
-    """Why a further field of a statement, such as its owner or due date, does not stand in the passages."""
+    """Return the codes of the reasons why the passages lack another field, such as the owner, or none."""
     if any(detail in (passage.speaker, *passage.titles) for passage in passages):
         return []
     named = [replace(passage, known=f"{passage.known} {passage.speaker}") for passage in passages]
@@ -82,7 +85,7 @@ def _broken(
 
 
 def _same_words(statement: str, passage: Passage) -> bool:
-    """Whether the statement is the sentence itself, or several of them."""
+    """Check whether the statement is the passage itself."""
 
     def plain(text: str) -> str:
         return " ".join(_unmarked(text).lower().split()).rstrip(".! ")
@@ -99,7 +102,7 @@ def _unmarked(statement: str) -> str:
 
 def _another_polarity(case: Case) -> bool:
     for clause, carriers in case.resting:
-        # "It is not known whether it helped" says what "it is unclear whether it helped" does.
+        # "It is not known" and "it is unclear" mean the same.
         if _is_open(clause) and any(map(_is_open, carriers)):
             continue
         if any(_says_without_not(clause, carrier) for carrier in carriers):
@@ -108,13 +111,13 @@ def _another_polarity(case: Case) -> bool:
         denied = any(carrier.negates(clause.content) for carrier in carriers)
         if denies != denied and not any(_is_denied_opposite(clause, one) for one in carriers):
             return True
-        # "May not be used without a guard" denies twice.
+        # "May not be used without a guard" is a double negation.
         if any(
             clause.denied & carrier.denied and clause.denies_all != carrier.denies_all
             for carrier in carriers
         ):
             return True
-        # "Was neither approved nor rejected" does not refuse.
+        # "Neither approved nor rejected" is no rejection.
         if any(
             clause.refuses and carrier.refuses and clause.denies_refusal != carrier.denies_refusal
             for carrier in carriers
@@ -124,12 +127,12 @@ def _another_polarity(case: Case) -> bool:
 
 
 def _is_open(clause: Clause) -> bool:
-    """Whether it says that something is not known or decided."""
+    """Check whether the sentence says that something is not known or decided."""
     return clause.language.open_question.search(clause.sentence) is not None
 
 
 def _says_without_not(clause: Clause, carrier: Clause) -> bool:
-    """Whether one says with a "not" what the other says without: "only with" and "not without"."""
+    """Check for equal meanings with and without a "not": "only with" and "not without"."""
     one, other = clause.facts, carrier.facts
     return any(
         (one.says(plain) and other.says(denied)) or (one.says(denied) and other.says(plain))
@@ -138,7 +141,7 @@ def _says_without_not(clause: Clause, carrier: Clause) -> bool:
 
 
 def _opposite(case: Case) -> bool:
-    """ "Costs fell" where the source says "costs rose"."""
+    """Check for an opposite: "costs fell" for "costs rose"."""
     if _is_converse(case):
         return False
     if any(clause.opposes_attribute(carrier.facts) for clause, carrier in case.carried):
@@ -147,7 +150,7 @@ def _opposite(case: Case) -> bool:
         denied = any(_is_denied_opposite(clause, carrier) for clause, carrier in case.carried)
         return not denied
     for clause, carriers in case.resting:
-        # "It ended at 10:47" of "it began at 09:12 and ended at 10:47": the figure stands in the second.
+        # "Ended at 10:47" is compared with the second clause of "began at 09:12 and ended at 10:47".
         with_figures = case.ground.clauses_with_figures_of(clause)
         around = with_figures or carriers
         texts = [
@@ -159,7 +162,7 @@ def _opposite(case: Case) -> bool:
 
 
 def _is_denied_opposite(clause: Clause, carrier: Clause) -> bool:
-    """Whether the source says "costs rose" for "costs did not fall". The other way round proves nothing."""
+    """Check for a negated opposite: "costs did not fall" for "costs rose", but not the reverse."""
     return (
         clause.opposes(carrier.facts)
         and clause.negates(carrier.content)
@@ -168,7 +171,7 @@ def _is_denied_opposite(clause: Clause, carrier: Clause) -> bool:
 
 
 def _denied_there(case: Case) -> bool:
-    """ "The vendor built it" of "an intern built it, not the vendor": what stands in a denial alone."""
+    """Check for words that the source has only in a negation: "by Ben" for "by Ann, not by Ben"."""
     said = case.claim.stems | figures_of(case.claim)
     for clause in case.ground.clauses:
         if _is_open(clause) and any(map(_is_open, case.clauses)):
@@ -178,13 +181,13 @@ def _denied_there(case: Case) -> bool:
         if clause.is_contrast:
             denied = clause.content | clause.figures
         else:
-            # "It has not stopped Klopp" denies what is said of Klopp, and nothing else about him.
+            # "It has not stopped Klopp" negates nothing else about Klopp.
             words = clause.content if clause.denies_all else clause.denied
             denied = (words - clause.names) | clause.denied_figures
         only_here = frozenset(one for one in denied & said if case.ground.occurrences[one] == 1)
         if clause.refuses and _says_something_else(clause, case, only_here):
             continue
-        # "Cancelled after six months" does not deny the six months.
+        # "Cancelled after six months" does not negate the six months.
         around = [one for one in case.clauses if (one.content | one.figures) & only_here]
         if only_here and not any(one.negates(only_here) for one in around):
             return True
@@ -192,7 +195,7 @@ def _denied_there(case: Case) -> bool:
 
 
 def _says_something_else(clause: Clause, case: Case, shared: frozenset[object]) -> bool:
-    """Whether the statement rests on another clause, such as "accepted A" in "rejected B and accepted A"."""
+    """Check whether the statement matches another clause: "accepted A" for "rejected B and accepted A"."""
     others = clause.names - case.claim.stems
     return bool(others) and not any(
         clause in carriers for one, carriers in case.resting if one.content & shared
@@ -200,7 +203,7 @@ def _says_something_else(clause: Clause, case: Case, shared: frozenset[object]) 
 
 
 def _stricter(case: Case) -> bool:
-    """ "A screen must be provided" of "a laptop must be provided; a screen may be"."""
+    """Check for "must" in place of "may": "B must be there" for "A must be there, and B may"."""
     language = case.language
     said = [one.content for one in case.clauses if one.facts.says(language.obligation)]
     return any(
@@ -214,12 +217,12 @@ def _stricter(case: Case) -> bool:
 
 
 def _sides_swapped(case: Case) -> bool:
-    """ "It broke because it was late" of "it was late because it broke"."""
+    """Check for exchanged sides: "it broke because it was late" for "it was late because it broke"."""
     return _swaps_sides(case) and not _is_converse(case)
 
 
 def _is_converse(case: Case) -> bool:
-    """Whether the statement compares the other way round: "York sold less than Leeds"."""
+    """Check for the converse of a comparison: "York sold less than Leeds" for "Leeds sold more than York"."""
     words = {word.text.lower() for word in case.ground.facts.words}
     return _swaps_sides(case) and any(
         case.language.comparative.fullmatch(word.text) and word.text.lower() not in words
@@ -242,7 +245,7 @@ def _swaps_sides(case: Case) -> bool:
 
 
 def _exception_left_out(case: Case) -> bool:
-    """ "Every night" of "every night except on Sunday", or "nobody" of "most of them did not"."""
+    """Check for a lost exception: "every night" for "every night except on Sunday"."""
     language = case.language
     if not case.claim.says(language.none_or_all):
         return False
@@ -253,7 +256,7 @@ def _exception_left_out(case: Case) -> bool:
 
 
 def _alternative_left_out(case: Case) -> bool:
-    """ "Lena writes it" of "either Lena or Raj writes it"."""
+    """Check for a lost alternative: "Lena writes it" for "either Lena or Raj writes it"."""
     language = case.language
     return not case.claim.says(language.choice) and any(
         language.alternative.search(carrier.sentence) for carrier in case.carriers
@@ -261,12 +264,12 @@ def _alternative_left_out(case: Case) -> bool:
 
 
 def _denied_elsewhere(case: Case) -> bool:
-    """ "Without a tender" where the source knows of no tender."""
+    """Check for a negated word that the source lacks: "without a tender"."""
     return any(clause.denied and not clause.denied & case.ground.stems for clause in case.clauses)
 
 
 def _absolute(case: Case) -> bool:
-    """ "All", "only" or "unanimously" where the source does not say so."""
+    """Check for an added "all", "only" or "unanimously"."""
     return any(
         case.claim.says(said) and not case.ground.facts.says(there)
         for said, there in case.language.absolutes
@@ -274,12 +277,12 @@ def _absolute(case: Case) -> bool:
 
 
 def _opposite_word(case: Case) -> bool:
-    """ "Compliant" where the source says "non-compliant", or the other way round."""
+    """Check for a lost or added prefix: "compliant" for "non-compliant"."""
     there = {word.text.lower() for word in case.ground.facts.words}
     said = {word.text.lower() for word in case.claim.words if word.content}
     prefixes = "".join(f"|{prefix}" for prefix in case.language.negating_prefixes)
     pattern = re.compile(rf"(?:(?P<first>[^\W\d_]+)-{prefixes})(?P<word>\w{{4,}})")
-    # "Based on risk" is no opposite of "risk-based".
+    # "Risk-based" is not the opposite of "based on risk".
     return any(
         (match := pattern.fullmatch(compound))
         and match["word"] in words - others
@@ -295,7 +298,7 @@ def _condition_left_out(case: Case) -> bool:
         return False
     matches = chain.from_iterable(condition.finditer(one.sentence) for one in case.carriers)
     if case.claim.says(case.language.open_question):
-        # "Whether" states no condition for "it is not decided".
+        # In "it is not decided whether", "whether" is no condition.
         return not all(case.language.open_question.search(match[0]) for match in matches)
     return any(matches)
 
@@ -311,7 +314,7 @@ def _hedge_left_out(case: Case) -> bool:
 
 
 def _is_agreed(case: Case) -> bool:
-    """Whether statement and source say that what was proposed is agreed on, the source of nothing else."""
+    """Check whether both say that a proposal was accepted, and the source accepts nothing else."""
     language = case.language
     if not case.claim.says(language.agreement):
         return False
@@ -321,7 +324,7 @@ def _is_agreed(case: Case) -> bool:
             continue
         if clause.facts.says(language.future) or clause.facts.says(language.obligation):
             continue
-        # "Agreed to Ben's suggestion" names who made it. "Agreed with Anna" says something else.
+        # "Agreed to Ben's suggestion" names its author. "Agreed with Anna" has another meaning.
         proposes = clause.facts.says(language.proposal)
         rest = language.agreement.sub(" ", language.proposal.sub(" ", clause.facts.text))
         others = (word for word in facts_of(rest, language).words if word.content)
@@ -333,7 +336,7 @@ def _is_agreed(case: Case) -> bool:
 
 
 def _unattributed(case: Case) -> bool:
-    """What the source only reports stays somebody's word. What a source says of itself is its own."""
+    """Check for a lost attribution: "it leaks" for "Ben says it leaks", but not for "this report says"."""
     language = case.language
     if case.claim.says(language.attribution) or case.claim.says(language.hedge):
         return False
@@ -362,7 +365,7 @@ def _question(case: Case) -> bool:
 
 
 def _done(case: Case) -> bool:
-    """What has to be done, will be done or is asked for, is not done yet."""
+    """Check whether a task, plan or request is reported as done: "was sent" for "please send"."""
     language = case.language
     still_to_do = (language.obligation, language.request, language.future)
     if any(map(case.claim.says, still_to_do)):
@@ -371,17 +374,17 @@ def _done(case: Case) -> bool:
     def is_asked(carrier: Clause) -> bool:
         return case.ground.is_open or any(map(carrier.facts.says, still_to_do))
 
-    # "It took 36 hours" of "it starts on Friday and will take 36 hours": the figure stands in the second.
+    # "Took 36 hours" is compared with the clause that has the figure: "starts soon and will take 36 hours".
     places = case.with_figures if all(map(is_asked, case.with_figures)) else []
     asked = list(filter(is_asked, case.carriers)) or places
     if not asked:
         return False
     if case.claim.says(language.past):
-        # "Was asked to" is no past of what was asked for.
+        # "Was asked to send" does not say that it was sent.
         texts = [language.obligation.sub(" ", carrier.facts.text) for carrier in asked]
         return not any(map(language.past.search, texts))
     written = {word.text.lower() for carrier in asked for word in carrier.facts.words}
-    # "We have to call" carries "Call the vendor", and not "We called the vendor".
+    # "We have to call" supports "call the vendor", but not "we called the vendor".
     return any(
         word.content
         and (written_as := word.text.lower()) not in written
@@ -395,7 +398,7 @@ def _uncovered(case: Case) -> bool:
     def is_covered(clause: Clause) -> bool:
         said = clause.content - case.ground.speakers
         facts = clause.facts
-        # Rules of their own look whether the figures stand there.
+        # Other rules compare the figures.
         figures = len(facts.numbers) + len(facts.dates) + len(facts.times)
         missing = said - case.ground.stems
         covered = len(said) - len(missing) + sum(map(case.ground.holds_parts, missing)) + figures
@@ -409,7 +412,7 @@ def _uncovered(case: Case) -> bool:
 
 
 def _roles_swapped(case: Case) -> bool:
-    """The sentences that have most of a clause say it the other way round."""
+    """Check whether the closest sentences have the roles the other way round."""
     articles, sentences = case.language.articles, case.ground.sentences
     for clause in case.clauses:
         stems = {term.stem for term in clause.terms}
@@ -426,7 +429,7 @@ def _roles_swapped(case: Case) -> bool:
 
 
 def _stitched(case: Case) -> bool:
-    """A statement put together from scraps. One that moves the parts of a sentence is a paraphrase."""
+    """Check for joined fragments. A statement that only moves parts of a sentence is a paraphrase."""
     known, sentences = case.ground.known.stems | case.ground.speakers, case.ground.sentences
     clauses = [[term for term in clause.terms if term.stem not in known] for clause in case.clauses]
     said = list(chain(*clauses))

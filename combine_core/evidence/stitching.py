@@ -1,9 +1,8 @@
-"""Measures how far a statement keeps to the wording of its source, or is put together from scraps of it.
+"""Measures whether a statement keeps the wording of its source or joins fragments of it.
 
-A statement made of short scraps reads well and says what no sentence says. Human readers of such sentences
-(QAGS, CNN/DM) find most of the false ones among them: of all simple measures, the number of breaks between
-neighbouring words tells true from false best (see ``benchmarks/evidence``). Two things are left to who writes
-honestly: to leave out a phrase, and to say a sentence in another order or with other words.
+A statement that joins short fragments can state a thing that no sentence of the source states. Of all simple
+measures, the number of breaks between neighbouring words tells true from false sentences best in QAGS (see
+``benchmarks/evidence``). Honest writers leave out phrases and paraphrase, so these count less or not at all.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from typing import NamedTuple
 from combine_core.language import Language
 
 _WORD = re.compile(r"\w+")
-# What is left out at once has at most so many words that say something.
+# The most content words that are left out at once.
 _GAP = 6
-# How much of a break it is to leave words out, to cut a phrase in two, and to go elsewhere between clauses.
+# The weights of leaving words out, cutting a phrase in two, and jumping between clauses.
 _LEFT_OUT = 0.25
 _CUT = 0.75
 _BETWEEN_CLAUSES = 0.6
 
 
 class Term(NamedTuple):
-    """A word that says something: its stem, and the function words right before it.
+    """A content word: its stem and the function words right before it.
 
-    :ivar first: whether it begins a clause
+    :ivar first: whether it is the first content word of a clause
     """
 
     stem: str
@@ -39,10 +38,7 @@ Terms = list[Term]
 
 
 def terms_of(clause: str, language: Language) -> Terms:
-    """The words of a clause that say something, in their order.
-
-    Figures have many spellings, "%" has two, and there are rules for both.
-    """
+    """Return the content words of a clause in their order, without figures, which other rules compare."""
     terms: Terms = []
     before: list[str] = []
     for word in _WORD.findall(clause.lower()):
@@ -55,10 +51,10 @@ def terms_of(clause: str, language: Language) -> Terms:
 
 
 def breaks_in(statement: Terms, sentences: Sequence[Terms]) -> float:
-    """How often the statement breaks with the wording of the sentences, read in the way that breaks least.
+    """Return the least weight of breaks with which the sentences yield the statement.
 
-    It is a break to go back, to go to another sentence, and to say a word of its own. It is less of one to
-    leave out words of the sentence, and to go elsewhere where a clause begins.
+    Going back, going to another sentence and adding a word count as one break each. Leaving words out and
+    jumping where a clause begins count less.
     """
     there = list(chain(*sentences))
     sentence_of = [number for number, sentence in enumerate(sentences) for _ in sentence]
@@ -66,8 +62,8 @@ def breaks_in(statement: Terms, sentences: Sequence[Terms]) -> float:
     for place, term in enumerate(there):
         places.setdefault(term.stem, []).append(place)
 
-    breaks: dict[int, float] = {}  # by the place of the word that was said last
-    own = 0.0  # if all words until now are its own
+    breaks: dict[int, float] = {}  # by the place of the last matched word
+    own = 0.0  # if no word has matched yet
     for term in statement:
         least = min(breaks.values(), default=own)
         following: dict[int, float] = {}
@@ -82,7 +78,7 @@ def breaks_in(statement: Terms, sentences: Sequence[Terms]) -> float:
                     if last in breaks and sentence_of[last] == sentence_of[place]
                 ),
             )
-        # A word of its own stands between others, or in the place of one.
+        # An added word is between two words, or replaces one.
         for last, count in breaks.items():
             for place in (last, last + 1):
                 if sentence_of[place : place + 1] == [sentence_of[last]]:
@@ -93,10 +89,10 @@ def breaks_in(statement: Terms, sentences: Sequence[Terms]) -> float:
 
 
 def _left_out(words: Sequence[Term], term: Term) -> float:
-    """How much of a break it is to leave out all but the last of these words, which is ``term``.
+    """Return the weight of leaving out all of these words but the last, which is ``term``.
 
-    "The [new] head [of the board] says" loses an adjective, and a phrase that begins with a function word. If
-    the statement keeps that word, as in "accused of [hiding] the leak", it cuts the phrase in two.
+    "The [new] head [of the board] says" loses an adjective and a phrase that begins with a function word. If
+    the statement keeps the function word, as in "accused of [hiding] the leak", it cuts the phrase in two.
     """
     if len(words) == 1:
         return 0
@@ -107,13 +103,13 @@ def _left_out(words: Sequence[Term], term: Term) -> float:
 
 
 def own_words(statement: Terms, sentences: Sequence[Terms]) -> int:
-    """The number of the statement's words that the sentences do not have."""
+    """Return the number of words of the statement that the sentences lack."""
     there = {term.stem for term in chain(*sentences)}
     return sum(term.stem not in there for term in statement)
 
 
 def is_rephrased(clauses: Sequence[Terms], sentences: Sequence[Terms]) -> bool:
-    """Whether each clause says in another order what one sentence says: "was signed by both parties"."""
+    """Check whether each clause has the words of one sentence in another order: "was signed by both"."""
     there = [[term.stem for term in sentence] for sentence in sentences]
     known = [[term.stem for term in clause if term.stem in chain(*there)] for clause in clauses]
     rest = chain(*there)

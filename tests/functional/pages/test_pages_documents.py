@@ -89,8 +89,8 @@ def test_a_false_quote_is_marked_and_never_shown_as_evidence(place, ada, run, ov
         "It explodes at noon.",
         "It sings.",
     ]
-    assert "does not stand in the source" in marked[0].text
-    assert "the run did not have" in marked[1].text
+    assert "is not in the source" in marked[0].text
+    assert "is not a source of the run" in marked[1].text
     assert not any(mark.select("details, blockquote, a:not(.edit-link a)") for mark in marked)
     assert "The oven explodes at noon" not in page
     assert "La la la" not in page

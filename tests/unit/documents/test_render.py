@@ -74,8 +74,8 @@ def test_an_unsupported_statement_says_why() -> None:
     )
     assert "\n0 of 1 statement (0 %) is supported by the quotes. Do not rely on" in markdown
     assert (
-        "- A. **(unsupported: The quote that it cites does not stand in the source. The source and the"
-        " statement disagree on a “not”.)**"
+        "- A. **(unsupported: The cited quote is not in the source. Only one of the statement and"
+        " the source says “not”.)**"
     ) in markdown
 
 
