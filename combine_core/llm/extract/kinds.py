@@ -524,7 +524,8 @@ def _is_action(
         return False
     if ends_in_number(sentence):
         return False
-    if section is Section.ACTION and sentence.first:
+    labelled = said != sentence.text
+    if section is Section.ACTION and (sentence.first or labelled):
         return not _NONE.fullmatch(said)
     if words.action.match(low) or ("TODO" in said and _TODO.search(said)):
         return True

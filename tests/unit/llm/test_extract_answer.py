@@ -597,3 +597,9 @@ def test_of_a_list_sentences_are_shown_rather_than_fragments():
         "- The hall is closed for repairs until the end of May.\n- posters for the hall\n- A weekly call\n",
     )["key_points"]
     assert wording(points) == ["The hall is closed for repairs until the end of May."]
+
+
+def test_a_labelled_line_inside_a_paragraph_is_an_action():
+    notes = "# Harbour\n\nWe decided to open the harbour.\nNext step: Ada sends the plan to the council.\n"
+    answer = extract(schema_of(decisions=list_of(), next_steps=list_of()), notes)
+    assert wording(answer["next_steps"]) == ["Next step: Ada sends the plan to the council."]
