@@ -107,3 +107,16 @@ def test_endpoints_of_the_table_exist() -> None:
                 methods = []
     assert len(promised) > 30
     assert promised - there == set()
+
+
+# A docstring that begins so hints at the answer instead of giving it: "What a quote stands in."
+_RIDDLE = re.compile(
+    r'^ *"""(?:What|Who|Whom|Whose|Which|How|Whether|Of|Nobody|None|If)\b.*', re.MULTILINE
+)
+
+
+def test_docstrings_begin_with_a_noun_or_a_verb() -> None:
+    modules = [one for package in PACKAGES for one in (ROOT / package).rglob("*.py")]
+    assert len(modules) > 300
+    riddles = [(str(one.relative_to(ROOT)), _RIDDLE.findall(one.read_text())) for one in modules]
+    assert [one for one in riddles if one[1]] == []
