@@ -73,7 +73,7 @@ def test_a_provider_that_is_away_is_said_to_be(serve, open_page, google):
     page = open_page(serve(), expected=(503,))
     page.goto("/account")
     page.get_by_role("button", name="Sign in with Google").click()
-    heading(page, "Google does not answer")
+    heading(page, "Google does not respond")
     page.get_by_role("link", name="Go to the sign-in page").click()
     sign_in(page, "Microsoft", "ben")
 
