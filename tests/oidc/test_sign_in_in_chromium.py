@@ -9,6 +9,7 @@ import pytest
 from tests.oidc.browsing import agree, combine, deny, go_to_provider, heading, sign_in, sign_out
 from tests.oidc.issuer import skip_without_node
 
+pytestmark = pytest.mark.slow
 skip_without_node()
 if shutil.which("chromium") is None:
     pytest.skip("no Chromium here (Debian: apt-get install chromium)", allow_module_level=True)

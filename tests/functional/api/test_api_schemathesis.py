@@ -97,6 +97,7 @@ def check(description, world, room):
 @QUICK
 @given(data=st.data())
 @pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.slow
 def test_a_few_hundred_requests(check, mode, data):
     check(data, mode)
 

@@ -82,15 +82,9 @@ def wait_for(url, status):
         time.sleep(0.05)
 
 
-# Both forms are written by the same handlers: each form with two of the places, the rest in `make test-slow`.
-PAIRS = [
-    pytest.param(place, form, marks=[pytest.mark.slow] if (number + (form == "json")) % 2 else [])
-    for number, place in enumerate(PLACES)
-    for form in ("text", "json")
-]
-
-
-@pytest.mark.parametrize(("place", "form"), PAIRS)
+@pytest.mark.slow
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("form", ["text", "json"])
 def test_requests_are_answered(start, tmp_path, place, form):
     url = start(PLACES[place], LOG_FORMAT=form)
     wait_for(f"{url}/health/ready", 200)
