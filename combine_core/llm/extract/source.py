@@ -117,7 +117,7 @@ class SourceReader:
     def _said_in(self, block: Block, following: Block | None) -> list[Said]:
         text = self._text
         discount = _discount(text, block, following)
-        if block.kind is BlockKind.LIST_ITEM:
+        if block.kind is BlockKind.LIST_ITEM and self._section(block) is Section.ACTION:
             self._listed.add(plain_text(text[block.body : block.end]).rstrip(":"))
         found: list[Said] = []
         decided = False
@@ -167,9 +167,9 @@ class SourceReader:
     def _explains(self, block: Block, index: int, sentence: Sentence) -> bool:
         """Check whether the sentence gives reasons below "Decision", the title of one decision."""
         words = sentence.words
-        if block.kind is not BlockKind.PARAGRAPH or not block.headings:
+        if block.kind is not BlockKind.PARAGRAPH or sentence.section is not Section.DECISION:
             return False
-        if not words.one_decision.fullmatch(lowered(block.headings[-1])):
+        if not block.headings or not words.one_decision.fullmatch(lowered(block.headings[-1])):
             return False
         opens = index == 0 and block.headings not in self._decided
         self._decided.add(block.headings)
