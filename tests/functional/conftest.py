@@ -253,7 +253,7 @@ def vendor(app, monkeypatch: pytest.MonkeyPatch) -> Iterator[VendorServer]:
 
 
 def writes_brief(line: int, quote: str, **tokens: int) -> Reply:
-    """What a good model answers to either step of the brief: one decision, which is a line of the source."""
+    """Return a reply for both steps of the brief, with one decision that quotes a line of the source."""
     proof = {"source": "S1", "line_from": line, "line_to": line, "quote": quote}
     item = {"text": quote, "evidence": [proof]}
     empty = ("summary", "key_points", "numbers", "open_questions", "next_steps")

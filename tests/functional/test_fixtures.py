@@ -1,4 +1,4 @@
-"""The fixtures themselves: a test sees no row of another."""
+"""Tests that the fixtures isolate the database rows of each test."""
 
 from contextlib import closing
 

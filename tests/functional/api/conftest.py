@@ -1,4 +1,4 @@
-"""A project of ada@example.com, with what a test needs in it."""
+"""Fixtures for a project of ada@example.com and its objects."""
 
 from __future__ import annotations
 

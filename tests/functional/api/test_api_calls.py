@@ -1,4 +1,4 @@
-"""What calls took: listed by run, with prompt and answer on demand, and added up by run and by month."""
+"""Tests the list of model calls of a run, their prompts and answers, and the totals by run and month."""
 
 import uuid
 from datetime import UTC, datetime, timedelta

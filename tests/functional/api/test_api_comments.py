@@ -1,4 +1,4 @@
-"""Comments on statements: who writes them, whom they mention, and what deleting does to them."""
+"""Tests comments on statements: permissions, mentions and deletion."""
 
 import uuid
 

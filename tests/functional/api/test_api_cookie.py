@@ -1,4 +1,4 @@
-"""The API in the browser of somebody who is signed in: reading is free, changing needs the token."""
+"""Tests the API with a session cookie: only requests that change data need the CSRF token."""
 
 import re
 

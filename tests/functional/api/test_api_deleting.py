@@ -1,4 +1,4 @@
-"""Renaming, archiving and deleting over the API: who may, what goes along, what stays."""
+"""Tests renaming, archiving and deleting over the API: permissions, deleted data and kept data."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def as_model(app):
 
 @pytest.fixture
 def deeds(app):
-    """What the audit has, without the details that are empty."""
+    """Return a function that reads all audit events."""
 
     def read():
         with session_factory(app.registry)() as session:

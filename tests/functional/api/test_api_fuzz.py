@@ -1,4 +1,4 @@
-"""Whatever is sent is answered: with what the description says, never with a 5xx."""
+"""Tests that every request gets a response that matches the description, and never a 5xx."""
 
 import datetime
 import json
@@ -128,7 +128,7 @@ parameters = (
 @FUZZ
 @given(data=st.data())
 def test_any_value_of_any_parameter(app, room, document, data):
-    """Of those that the whole description names, with the parts of add-ons."""
+    """Check the operations of the complete description, including those of add-ons."""
     with session_factory(app.registry).begin() as session:
         session.execute(update(User).values(is_admin=True))
     described = room.client.get("/api/v1/openapi.json").json

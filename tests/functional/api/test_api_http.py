@@ -1,4 +1,4 @@
-"""Over a real connection: what WebTest, which has no server, cannot show."""
+"""Tests the API over a real connection, for behavior that WebTest cannot show."""
 
 import contextlib
 import json

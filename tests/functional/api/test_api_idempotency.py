@@ -1,4 +1,4 @@
-"""A POST with a key is done once, however often it is sent."""
+"""Tests that a POST with an idempotency key takes effect once, even if it is repeated."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Links into a project: who makes them, who gets in by them, and when they end."""
+"""Tests invitation links to a project: their creation, use and expiry."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -108,7 +108,7 @@ def test_runs_by_state_and_line(app, room):
 
 
 def test_a_semicolon_belongs_to_the_value(room):
-    """Whether the client writes it as it is or as %3B."""
+    """Check that a semicolon works both unescaped and as %3B."""
     made = room.add("a;name=b.md", "Nothing.\n")
     for written in ("a;name=b.md", "a%3Bname%3Db.md"):
         [found] = room.client.get(f"{room.path}/sources?name={written}").json["items"]

@@ -1,4 +1,4 @@
-"""Members: who may come in, what they may do, and that an owner stays."""
+"""Tests members: access, permissions, and the rule that a project keeps an owner."""
 
 import itertools
 import threading

@@ -196,7 +196,7 @@ def set_(**values):
 
 
 def everything(sessions) -> dict[str, int]:
-    """How many rows each table has."""
+    """Return the number of rows in each table."""
     with sessions() as session:
         return {
             table.name: session.scalar(select(func.count()).select_from(table))

@@ -1,4 +1,4 @@
-"""Nobody overwrites what somebody else has just changed, unless they want to; and nothing is sent twice."""
+"""Tests the preconditions that prevent lost updates and duplicate requests."""
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Every error is a problem document, and tells no more than it must."""
+"""Tests that every error is a problem document without unnecessary details."""
 
 import logging
 import uuid

@@ -1,4 +1,4 @@
-"""Projects, their members, and what others may know of them."""
+"""Tests projects, their members, and their visibility to other users."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""The register: what approved documents say, what a person changes, joins and settles, and who may."""
+"""Tests the register: items from approved documents, changes by users, and permissions."""
 
 import csv
 import datetime
@@ -331,7 +331,7 @@ def while_joined(sessions, room, ada, wait_for_lock):
 
 
 def test_two_confirmations_at_once(room, both, meet, register, while_joined, sessions, ada):
-    """Of the same proposal, and of two in a row, each of which moves what the other one has read."""
+    """Check parallel decisions on the same proposal, and on two proposals in a row."""
     meet("third.md", THIRD)
     items = register(kind="action")
     second, third = find(items, "2027-03-15"), find(items, "2027-05-20")

@@ -1,4 +1,4 @@
-"""Reviews: who asks, who decides on which version, and what a newer version does."""
+"""Tests review requests, decisions on versions, and the effect of a newer version."""
 
 import threading
 import uuid
@@ -531,7 +531,7 @@ def test_twenty_decisions_at_once(review, room, sessions, sign_in, add_member):
 
 
 def test_a_new_version_during_a_decision(review, bob, sessions, document, wait_for_lock):
-    """Who writes a version holds the document; the decision waits, and then finds itself too late."""
+    """Check that a decision waits for the writer's lock on the document and is then rejected as too late."""
     found = threading.Event()
 
     def decides():

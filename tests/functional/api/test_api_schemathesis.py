@@ -26,7 +26,7 @@ QUICK = settings(
 
 
 def is_refused_for_what_there_is(response) -> bool:
-    """Whether only what the request names is not there or has changed. No schema tells that."""
+    """Check whether the rejection is due only to missing or changed objects, which no schema describes."""
     if response.status_code == 412:
         return True
     if response.status_code != 422:

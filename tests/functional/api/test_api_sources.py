@@ -1,4 +1,4 @@
-"""Sources: a text or a file; bad ones get a clear answer and leave nothing behind."""
+"""Tests adding texts and files as sources; invalid ones get a clear error and store nothing."""
 
 import hashlib
 import uuid

@@ -1,4 +1,4 @@
-"""The description: served to anybody, complete, and true."""
+"""Tests that the API description is public, complete and correct."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Documents that are out of date: why, since what, and until when."""
+"""Tests the detection of documents that are out of date."""
 
 import json
 import re

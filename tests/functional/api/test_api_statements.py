@@ -1,4 +1,4 @@
-"""The number of SQL statements of a request does not grow with what it answers."""
+"""Tests that the number of SQL statements of a request does not grow with the response."""
 
 
 def test_lists(room, run_jobs, count):

@@ -1,4 +1,4 @@
-"""From a project to the Markdown of a document, through the API alone."""
+"""Tests the whole workflow over the API, from a new project to the Markdown of a document."""
 
 
 def test_from_notes_to_brief(signed_in, run_jobs):

@@ -57,7 +57,7 @@ def run_of(app, room, run_jobs):
 
 @pytest.fixture
 def events(app):
-    """What the audit has of these actions: who, what, to what, with which details."""
+    """Return a function that reads the audit events of the given actions."""
 
     def read(*actions):
         with session_factory(app.registry)() as session:

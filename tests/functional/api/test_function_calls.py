@@ -1,6 +1,6 @@
-"""What a request costs, counted in calls of Python functions: no clock, and the same on every machine.
+"""Tests the cost of a request in Python function calls, which is the same on every machine.
 
-``calls.json`` has what was counted last. After a change that is meant to cost more or less, count again::
+``calls.json`` stores the last counts. After a change that is meant to alter the cost, count again::
 
     COMBINE_COUNT_CALLS=1 .venv/bin/pytest tests/functional/api/test_function_calls.py
 """

@@ -1,4 +1,4 @@
-"""The account page: who I am, my sessions."""
+"""Tests the account page with the user's profile and sessions."""
 
 import re
 

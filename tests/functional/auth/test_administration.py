@@ -1,4 +1,4 @@
-"""What administrators see and do over the API; and that nobody else does."""
+"""Tests the API for administrators, and that it is closed to all other users."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""The audit of settings: which have changed since the last start, never what they are."""
+"""Tests that the audit records the names of changed settings at a start, but never their values."""
 
 import json
 import threading

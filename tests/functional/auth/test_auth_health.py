@@ -1,4 +1,4 @@
-"""What health and the doctor say about signing in (runbook: OAuth Login Fails)."""
+"""Tests the sign-in results of the health check and the doctor (runbook: OAuth Login Fails)."""
 
 import os
 import shutil

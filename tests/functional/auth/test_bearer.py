@@ -1,4 +1,4 @@
-"""Personal access tokens as proof of who is asking."""
+"""Tests authentication with personal access tokens."""
 
 from datetime import timedelta
 

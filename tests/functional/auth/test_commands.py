@@ -36,7 +36,7 @@ def deployed_ini(ini_file):
 
 
 def failed(result):
-    """What a refused command says: on stderr, without a traceback."""
+    """Check that the command failed without a traceback and return its stderr."""
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit)
     assert result.stdout == ""

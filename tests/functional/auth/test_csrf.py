@@ -1,4 +1,4 @@
-"""Forms of foreign pages are refused."""
+"""Tests that forms from other origins are rejected."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Users are deleted: by themselves, by administrators, by operators. What stands in the way, what stays."""
+"""Tests the deletion of users by themselves, by administrators and by operators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nobody sees, counts or guesses what is in a project of others: every route is walked."""
+"""Tests on every route that users cannot see, count or guess the contents of other users' projects."""
 
 import re
 import uuid
@@ -10,7 +10,7 @@ from combine_core.database import engine_of, session_factory
 from combine_core.users import User
 from tests.functional.auth.things import IN_PROJECTS, Things
 
-# What a page wants to know beside its path.
+# Query strings that a page requires.
 QUERIES = {
     re.compile("/(changes|comparison)(/markdown)?$"): "?from=1&to=1",
     re.compile("/search$"): "?q=harbour",
@@ -86,7 +86,7 @@ def ask(client, method, path):
 
 
 def shape(answer, path):
-    """What an answer says, without what it must say of each request."""
+    """Return the status, text and headers of a response without the parts that differ for each request."""
     text = answer.text.replace(path, "PATH")
     text = re.sub(r'"request_id": "[^"]*"', "", text)
     text = re.sub(r"<code>[0-9a-f]{16}</code>", "", text)

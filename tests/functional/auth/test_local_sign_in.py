@@ -1,4 +1,4 @@
-"""The button of development: who may press it, and what it does."""
+"""Tests the local sign-in button for development, and the access to it."""
 
 import re
 import threading

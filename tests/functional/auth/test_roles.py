@@ -1,4 +1,4 @@
-"""Which role may do what in a project: one table over the API and the pages."""
+"""Tests the permissions of each project role against one table for the API and the pages."""
 
 import pytest
 from sqlalchemy import select

@@ -1,4 +1,4 @@
-"""The session cookie as proof of who is asking."""
+"""Tests authentication with the session cookie."""
 
 import secrets
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""A project with something of each kind in it, for walks along all paths into projects."""
+"""A project with one object of each kind, for tests that request every path of a project."""
 
 import re
 import uuid

@@ -1,4 +1,4 @@
-"""The command line from outside: what it prints where, and its exit status."""
+"""Tests the command line as a process: its output streams and its exit status."""
 
 from __future__ import annotations
 

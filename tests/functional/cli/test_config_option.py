@@ -1,4 +1,4 @@
-"""Which ini file a command uses."""
+"""Tests the selection of the ini file for a command."""
 
 from __future__ import annotations
 

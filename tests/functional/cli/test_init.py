@@ -1,4 +1,4 @@
-"""`combine init` from outside: it writes all its files or none, and says why."""
+"""Tests that `combine init` writes either all its files or none, and reports the reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMBINE = Path(sys.executable).parent / "combine"
 def init(
     folder: str | Path, cwd: Path, *through: str
 ) -> tuple[subprocess.CompletedProcess[str], set[str]]:
-    """What the command said, and the names in ``cwd`` afterwards."""
+    """Run the command; return its result and the names in ``cwd`` afterwards."""
     done = subprocess.run(
         [*through, str(COMBINE), "init", str(folder)],
         cwd=cwd,

@@ -1,4 +1,4 @@
-"""The list of commands: quick, because no command is loaded for it, and right all the same."""
+"""Tests that the list of commands is correct and loads no command."""
 
 from __future__ import annotations
 

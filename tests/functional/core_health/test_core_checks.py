@@ -1,4 +1,4 @@
-"""What the checks of combine_core say of a real database in each state."""
+"""Tests the results of the combine_core checks for each state of a real database."""
 
 from __future__ import annotations
 

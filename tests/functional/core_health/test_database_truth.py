@@ -1,4 +1,4 @@
-"""What the service says of its database is what its users meet: in a failover, with a full disk, ...."""
+"""Tests that the reported database state matches what users experience, such as in a failover."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Running:
         return int(self._client.get("/health/ready", status="*").status_int)
 
     def has_looked(self, name: str = "migrations") -> Callable[[], bool]:
-        """Whether this check has run again since this call."""
+        """Return a condition that is true once this check has run again."""
 
         def latest() -> object:
             reading = read_check(self.application.registry, name)
@@ -81,7 +81,7 @@ class Running:
         assert self.write().status_int == 201
 
     def check(self, name: str = "database") -> dict[str, Any]:
-        """What the details say of a check."""
+        """Return the result of a check from the detailed health status."""
         body = self._client.get("/health/detailed", status="*").json
         found: dict[str, Any] = body["checks"][name]
         return found

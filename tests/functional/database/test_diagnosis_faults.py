@@ -46,7 +46,7 @@ def diagnosed(url: Any) -> Diagnosis:
 
 
 def named_within(watch: Watch, cause: Cause | None) -> Diagnosis | None:
-    """What the watch says once it names ``cause``; that must be soon."""
+    """Wait until the watch reports ``cause`` and return its diagnosis; fail after ``WITHIN_S`` seconds."""
     deadline = time.monotonic() + WITHIN_S
     while True:
         found = watch.check()

@@ -96,7 +96,7 @@ def is_gone(state: Path) -> bool:
 
 
 def crash(state: Path) -> None:
-    """What a crash of the machine does to the server: none of it is left, nothing was said."""
+    """Kill all processes of the server without a shutdown, as a crash of the machine does."""
     main = postmaster(state)
     assert main is not None
     for process in (main, *main.children()):

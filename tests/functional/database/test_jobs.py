@@ -1,4 +1,4 @@
-"""A job that we write is the one that Procrastinate's own library writes."""
+"""Tests that the jobs of Combine equal those that Procrastinate's own library writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pool does not stay with a server that takes no writes."""
+"""Tests that the pool drops connections to a read-only server."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_connection_that_was_cut_right_after_its_test_is_replaced(
 
 
 def asks_server(cluster: Cluster, engine: Engine, process: int) -> bool:
-    """Whether the pool asks the server before it gives its connection away."""
+    """Check whether the pool queries the server before it hands out a connection."""
     engine.connect().close()
     with cluster.cursor() as cursor:
         cursor.execute("SELECT query FROM pg_stat_activity WHERE pid = %s", [process])

@@ -144,7 +144,7 @@ FAULTS: dict[str, tuple[Fault, Cause]] = {
 
 
 def seconds_until_named(url: URL, cause: Cause) -> float:
-    """How long the health check takes to name it, from its first look; checks the words."""
+    """Return the seconds until the health check names ``cause``, and check the text of the diagnosis."""
     watch = Watch(url)
     started = time.monotonic()
     while True:

@@ -238,7 +238,7 @@ class Connection:
         return data
 
     def silent(self, seconds=0.3):
-        """Whether no byte comes within this time."""
+        """Check that no byte arrives within this time."""
         self.socket.settimeout(seconds)
         try:
             return not self.rest and not self.socket.recv(1, socket.MSG_PEEK)
@@ -248,7 +248,7 @@ class Connection:
             self.socket.settimeout(PATIENCE)
 
     def ended(self):
-        """Whether the server closes the connection without a further byte."""
+        """Check whether the server closes the connection without sending another byte."""
         return self.rest == b"" and self.socket.recv(1) == b""
 
 

@@ -216,7 +216,7 @@ def test_code(one):
 
 @pytest.mark.parametrize("one", of(PLUGINS, "toml"), ids=str)
 def test_packaging(one):
-    """What the page shows is what the example has."""
+    """Check that the page shows the same configuration as the example."""
     file = ROOT / one.note.removeprefix("toml: ")
     if not file.exists():
         pytest.skip("the examples are not here")

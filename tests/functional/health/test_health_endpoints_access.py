@@ -1,4 +1,4 @@
-"""Which clients see details: by address, proxy, token and permission."""
+"""Tests access to details by address, proxy, token and permission."""
 
 import pytest
 from pyramid.authentication import RemoteUserAuthenticationPolicy

@@ -14,7 +14,7 @@ PUBLIC = {"REMOTE_ADDR": "203.0.113.9"}
 
 
 class DatabaseAway(Exception):
-    """What the application's own code raises."""
+    """An exception that the application's own code raises."""
 
 
 def fails(*_):

@@ -21,7 +21,7 @@ HOSTILE = "<script>alert('x')</script>\"&"
 
 
 class Page(HTMLParser):
-    """What a browser would show: text, tags and links; fails on tags that do not match."""
+    """A parsed HTML page with its text, tags and links; parsing fails on tags that do not match."""
 
     def __init__(self, html):
         super().__init__(convert_charrefs=True)

@@ -12,7 +12,7 @@ from combine_health.engine.registry import health_of
 
 
 class Resource:
-    """Of an application with traversal."""
+    """A resource of an application with traversal."""
 
 
 LOCAL = {"REMOTE_ADDR": "127.0.0.1"}

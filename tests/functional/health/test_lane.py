@@ -1,4 +1,4 @@
-"""The health lane of a real server: probes are answered whatever the worker threads do."""
+"""Tests that the health lane of a real server answers probes even if all worker threads are busy."""
 
 import itertools
 import socket

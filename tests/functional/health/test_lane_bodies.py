@@ -47,7 +47,7 @@ def test_bodies_beyond_the_limit_are_refused_until_others_have_ended(server):
 
 
 def refused(server):
-    """Whether a large body is refused. It is not sent, even if the server asks for it."""
+    """Check whether the server rejects a large body; the body itself is never sent."""
     with server.connect() as connection:
         connection.send(post(HALF, 0, Expect="100-continue"))
         answer = connection.answer()

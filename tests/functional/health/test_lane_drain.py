@@ -1,4 +1,4 @@
-"""How the server ends, and that it loses no request."""
+"""Tests that the server shuts down without losing a request."""
 
 import signal
 import socket

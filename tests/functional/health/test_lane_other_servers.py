@@ -1,4 +1,4 @@
-"""Under a server without a lane, the views answer the same."""
+"""Tests that the views return the same responses on a server without a health lane."""
 
 import http.client
 import threading

@@ -1,4 +1,4 @@
-"""The built-in checks that talk to others, against real sockets."""
+"""Tests the built-in network checks against real sockets."""
 
 import base64
 import socket

@@ -1,4 +1,4 @@
-"""A mail server that keeps what it gets, and two people in a review."""
+"""Fixtures for a mail server that stores its messages, and for a review with two users."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["document", "make_room"]
 
 @dataclass
 class Letters:
-    """What the server does with mail.
+    """The handler of the test mail server.
 
-    :ivar answers: for the next letters, such as ``451 later``; then it takes them
-    :ivar kept: each with the addresses that it was for
+    :ivar answers: replies to the next messages, such as ``451 later``; later messages are accepted
+    :ivar kept: the accepted messages with their recipients
     """
 
     answers: list[str] = field(default_factory=list)

@@ -1,8 +1,8 @@
 """Two installations of Combine: today's, and the newest release, from the history of this repository.
 
-The commit of that release stands in the file ``previous_release`` beside this one. It moves forward with
-each release, in the commit after the tag: ``git log -1 --format='%H %s' TAG > previous_release``. The repairs
-of the one before can go then.
+The file ``previous_release`` in this folder contains the commit of that release. Update it after
+each release, in the commit after the tag: ``git log -1 --format='%H %s' TAG > previous_release``. Then remove
+the repairs of the release before.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ print(json.dumps({
 
 @dataclass(frozen=True)
 class Code:
-    """What an installation imports.
+    """The code that an installation imports.
 
-    :ivar folders: where the three add-ons are
-    :ivar version: what combine_health says
+    :ivar folders: the folders of the three add-ons
+    :ivar version: the version that combine_health reports
     :ivar entry_points: the versions of the distributions that bring its commands, models and settings
     """
 
@@ -84,7 +84,7 @@ class Installation:
     home: Path
 
     def environment(self, database_url: str) -> dict[str, str]:
-        """What its processes see; nothing of our own environment but the path."""
+        """Return the environment of its processes, which inherits only the path."""
         return {
             "PATH": os.pathsep.join([str(self.python.parent), os.environ["PATH"]]),
             "HOME": str(self.home),
@@ -93,12 +93,12 @@ class Installation:
             "DATABASE_URL": database_url,
             "ALEMBIC_CONFIG": INI,
             "COMBINE_CORE_WORKER": "false",
-            # What is only linked into its virtual environment is not ours to write to.
+            # Packages that are only linked into its virtual environment must not be written to.
             "PYTHONDONTWRITEBYTECODE": "1",
         }
 
     def run(self, database_url: str, *command: str) -> str:
-        """What a command of its virtual environment prints, such as ``combine token create``."""
+        """Run a command such as ``combine token create`` and return its output."""
         done = subprocess.run(
             self._complete(command),
             cwd=self.home,
@@ -112,7 +112,7 @@ class Installation:
         return done.stdout
 
     def code(self, database_url: str) -> Code:
-        """Which code its processes run."""
+        """Return the code that its processes run."""
         done = subprocess.run(
             [self.python, "-c", _WHICH_CODE],
             cwd=self.home,

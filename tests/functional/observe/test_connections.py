@@ -1,4 +1,4 @@
-"""Who holds connections: possible leaks, and a pool that is used up."""
+"""Tests the reports about connection holders: possible leaks and an exhausted pool."""
 
 import weakref
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""A log that cannot be written costs its lines, and no request."""
+"""Tests that requests succeed when the log cannot be written."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The processes of a deployment watch their memory, and say what is slow."""
+"""Tests that the processes of a deployment monitor their memory and log slow operations."""
 
 import json
 import os

@@ -85,7 +85,7 @@ def environment_with(requirement: str, folder: Path) -> Path:
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
-    """What the command prints; fails the test with it if the command fails."""
+    """Run the command and return its output; fail the test with the output if the command fails."""
     done = subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
@@ -98,7 +98,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
 
 
 def _network() -> dict[str, str]:
-    """How this machine reaches the package index, and its cache."""
+    """Return the environment variables for pip: package index, proxy, cache and constraints."""
     passed = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
     passed |= {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
     config = Path.home() / ".config" / "pip" / "pip.conf"

@@ -1,4 +1,4 @@
-"""The wheel alone deploys: what docs/deploy.md says is done, word by word, in an empty folder."""
+"""Tests that the commands of docs/deploy.md deploy the wheel in an empty folder."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Deployment:
         }
 
     def sh(self, command: str, expected: int = 0) -> str:
-        """What the command says, typed in this folder with the environment active."""
+        """Run the command in this folder with the virtual environment active and return its output."""
         done = subprocess.run(
             ["sh", "-c", f"{ACTIVATE} && {command}"],
             cwd=self.folder,
@@ -66,7 +66,7 @@ class Deployment:
         return done.stdout
 
     def start(self, command: str) -> None:
-        """Start what runs until it is stopped."""
+        """Start a command that runs until it is stopped."""
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(
                 ["sh", "-c", f"{ACTIVATE} && exec {command}"],

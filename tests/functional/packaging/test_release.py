@@ -83,7 +83,7 @@ class Clone:
         return self.git("rev-parse", "HEAD"), self.git("tag"), self.git("status", "--porcelain")
 
     def alembic(self, url: str, *words: str) -> str:
-        """What alembic says with the code that is checked out."""
+        """Run alembic with the checked-out code and return its output."""
         done = subprocess.run(
             [BIN / "alembic", "-c", "production.ini", *words],
             cwd=self.folder,
@@ -241,7 +241,7 @@ def refuses(clone: Clone, why: str, version: str | None = None) -> None:
 
 
 def until_ready(url: str) -> object:
-    """What /health/ready says as soon as it is ready."""
+    """Wait until /health/ready succeeds and return its JSON."""
     deadline = time.monotonic() + 30
     while True:
         try:

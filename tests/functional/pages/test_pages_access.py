@@ -1,4 +1,4 @@
-"""Who sees what: strangers, members, others."""
+"""Tests access to pages for strangers, members and other users."""
 
 import pytest
 from sqlalchemy import text

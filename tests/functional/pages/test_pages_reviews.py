@@ -236,7 +236,7 @@ MAY = {
 
 @pytest.mark.parametrize("face", ["pages", "api"])
 def test_who_may_do_what(place, ada, bob, slug, document, ask, form_of, face):
-    """What is in a project does not exist for a stranger; the others do what their role says."""
+    """Check that strangers get a 404 and that members can do only what their role allows."""
     ask(ada, author_may_decide=True)
     with place.sessions() as session:
         review = session.scalars(select(Review)).one()

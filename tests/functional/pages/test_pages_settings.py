@@ -1,4 +1,4 @@
-"""The pages where things are renamed, archived and deleted: what they say before, and who may."""
+"""Tests the pages for renaming, archiving and deleting: their warnings and permissions."""
 
 import pytest
 from sqlalchemy import text

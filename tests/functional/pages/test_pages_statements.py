@@ -1,4 +1,4 @@
-"""What a page costs the database does not depend on how much it shows."""
+"""Tests that the number of SQL statements of a page does not depend on the amount of data shown."""
 
 import pytest
 

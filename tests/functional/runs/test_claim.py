@@ -1,4 +1,4 @@
-"""The step's row decides who works on it; late attempts change nothing."""
+"""Tests that the row of a step locks it for one worker, and that late attempts change nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run takes is known before it starts, from the sizes of its sources alone."""
+"""Tests the estimate of a run, which is based only on the sizes of its sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A facts step with a small model on a local server: what it invents is unsupported, and seen as such.
+"""Tests a facts step with a small local model, whose invented facts are marked as unsupported.
 
 SmolLM2 with 135 million parameters answers in the right form and invents, which is what this needs.
 Both packages come from PyPI; the model's own dependencies, which would be compiled, are left out.

@@ -1,4 +1,4 @@
-"""A worker lets processes work through long sources. One that is killed costs an attempt, and no more."""
+"""Tests that workers process long sources in subprocesses, and that a killed one costs only an attempt."""
 
 from __future__ import annotations
 

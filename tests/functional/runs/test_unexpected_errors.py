@@ -1,4 +1,4 @@
-"""What nobody foresaw ends a step after a bounded number of attempts, and people can see it."""
+"""Tests that an unexpected error ends a step after a limited number of attempts and is visible to users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real worker on a real database: runs end, whatever happens in between."""
+"""Tests that runs end despite failures, with a real worker and a real database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a web process loads before it serves: the rest would cost time at each start, and memory for good."""
+"""Tests that a web process imports only the modules it needs at start, to save time and memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-""".env.example is complete, and a shell reads it as the service does."""
+"""Tests that .env.example is complete, and that a shell and the service parse it alike."""
 
 import re
 import secrets

@@ -1,4 +1,4 @@
-"""A client of the service, step by step: what a test changes, it names."""
+"""Fixtures for an OAuth client; a test passes only the parameters that it changes."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ class Client:
 
     @property
     def fields(self) -> dict[str, str]:
-        """How it says who it is, in the body."""
+        """Return the form fields that authenticate the client in the request body."""
         named = {"client_id": self.client_id}
         return named if self.secret is None else {**named, "client_secret": self.secret}
 
 
-# Nobody registers it.
+# Built in: this client needs no registration.
 COMMAND_LINE = Client(CLI, None)
 
 
 class Provider:
-    """The service as clients, and the people in whose name they act, use it."""
+    """The service as used by OAuth clients and by the users who authorize them."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -100,7 +100,7 @@ class Provider:
     def consent(
         self, client: Client, browser: TestApp | None = None, decision: str = "approve", **changes
     ) -> dict[str, str]:
-        """What comes back to the client after the person decided."""
+        """Submit the user's decision and return the query parameters of the redirect to the client."""
         page = self.authorize(client, browser, **changes)
         assert page.status_int == 200, page.text
         answer = page.forms[len(page.forms) - 1].submit("decision", value=decision)
@@ -111,7 +111,7 @@ class Provider:
         return self.consent(client, browser, **changes)["code"]
 
     def token(self, fields: dict[str, str | None], **options: Any) -> Any:
-        """The answer of the token endpoint to these fields."""
+        """Post these fields to the token endpoint and return the response."""
         given = {name: value for name, value in fields.items() if value is not None}
         return self.wire.post("/oauth/token", given, expect_errors=True, **options)
 

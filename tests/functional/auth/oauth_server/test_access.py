@@ -1,4 +1,4 @@
-"""What an access token costs, and when it is refused. T37, T42."""
+"""Tests the cost of checking an access token, and the cases in which it is rejected. T37, T42."""
 
 import pytest
 from sqlalchemy import text

@@ -1,4 +1,4 @@
-"""What the authorization endpoint refuses, and where it says so. T32, T33, T37, T41."""
+"""Tests the requests that the authorization endpoint rejects, and where it reports it. T32, T33, T37, T41."""
 
 from urllib.parse import urlencode
 

@@ -1,4 +1,4 @@
-"""Who a client is, and how it is told that it is not. T38, T39."""
+"""Tests client authentication and the errors for failed authentication. T38, T39."""
 
 import base64
 from urllib.parse import quote

@@ -1,4 +1,4 @@
-"""A person lets a client act for them, and the client does (RFC 6749, 4.1; RFC 7636)."""
+"""Tests the authorization code grant with PKCE (RFC 6749, 4.1; RFC 7636)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A code is good once, for a minute, for one client. T33, T34, T35, T37."""
+"""Tests that an authorization code works once, for a minute, for one client. T33, T34, T35, T37."""
 
 import pytest
 

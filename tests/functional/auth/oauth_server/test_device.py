@@ -1,4 +1,4 @@
-"""A device without a browser is let in by somebody who has one (RFC 8628). T43."""
+"""Tests the device authorization grant (RFC 8628). T43."""
 
 import re
 

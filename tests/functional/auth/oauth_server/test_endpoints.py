@@ -1,4 +1,4 @@
-"""How the endpoints for clients are spoken to, and how they answer. T39, T40."""
+"""Tests the requests and responses of the endpoints for OAuth clients. T39, T40."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Several at once: exactly what one after the other would have brought. T34, T36."""
+"""Tests that parallel requests have the same result as sequential ones. T34, T36."""
 
 import threading
 from collections import Counter
@@ -9,7 +9,7 @@ from tests.functional.auth.oauth_server.conftest import COMMAND_LINE, DEVICE_GRA
 
 
 def at_once(number, call):
-    """What ``number`` calls at the same moment return."""
+    """Run ``call`` in ``number`` threads at the same moment and return the results."""
     gate = threading.Barrier(number)
     results = []
 

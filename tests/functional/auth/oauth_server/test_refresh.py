@@ -1,4 +1,4 @@
-"""Refresh tokens rotate; who shows an old one has stolen it. T36, T37."""
+"""Tests the rotation of refresh tokens, and that a reused token counts as stolen. T36, T37."""
 
 import pytest
 

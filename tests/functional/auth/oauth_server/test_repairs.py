@@ -1,4 +1,4 @@
-"""What pyramid-oauthlib and oauthlib lack or do wrong: one test for each repair, failing without it."""
+"""Tests each workaround for a gap or bug in pyramid-oauthlib and oauthlib."""
 
 import logging
 

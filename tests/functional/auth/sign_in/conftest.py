@@ -1,4 +1,4 @@
-"""The application with two providers, which lie and fail as they are told."""
+"""Fixtures for the application with two providers that can be made to lie or fail."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def browser(service: Service) -> Browser:
 
 
 def count(service: Service, table: str) -> int:
-    """How many rows a table has."""
+    """Return the number of rows in a table."""
     assert re.fullmatch("[a-z_]+", table)
     with service.session() as session:
         found = session.scalar(text(f"SELECT count(*) FROM {table}"))

@@ -1,4 +1,4 @@
-"""One address in several spellings, and addresses that nobody can have."""
+"""Tests email addresses with several spellings, and reserved addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever gives or takes the rights of an administrator: nothing from before gets or keeps them."""
+"""Tests that old sessions and tokens neither gain nor keep administrator rights after a change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way there and back: state, browser, issuer, code. T01 to T06 of the study."""
+"""Tests the redirect to the provider and the callback: state, browser, issuer, code. T01 to T06."""
 
 from __future__ import annotations
 

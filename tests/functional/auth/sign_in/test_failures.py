@@ -1,4 +1,4 @@
-"""What people, operators, the log and the audit are told. T18, T19, and every code."""
+"""Tests the reports of sign-in failures to users, operators, the log and the audit. T18, T19, every code."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class TestInvalidClient:
 
 
 class TestCounts:
-    """What fails is a fact of the health check, and a flood does not fill the audit."""
+    """Counts of failures in the health check, and the limit on audit events during a flood."""
 
     @pytest.fixture(autouse=True)
     def counts(self, service):

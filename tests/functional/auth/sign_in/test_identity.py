@@ -1,4 +1,4 @@
-"""Who an identity is. T20 to T24."""
+"""Tests how an identity is matched to a user. T20 to T24."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A new registration at Entra changes every subject. Tenant and object id find the person again."""
+"""Tests that tenant and object id identify users after a new Entra registration changes their subjects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sign-in page, and what it says where nothing is set up. T31."""
+"""Tests the sign-in page, with and without configured providers. T31."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_who_is_signed_in_goes_on(browser, google):
 
 
 class TestT31NotConfigured:
-    """What is missing, blank, quoted or a placeholder is hidden, named in a warning, and explained."""
+    """An incomplete provider, which is hidden, named in a warning, and explained."""
 
     @pytest.mark.parametrize("secret", [None, "", "  ", "changeme", "your-client-secret"])
     def test_half_a_registration(self, make_service, secret, caplog):

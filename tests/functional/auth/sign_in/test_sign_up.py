@@ -1,4 +1,4 @@
-"""Who gets an account by signing in for the first time."""
+"""Tests which users get an account at their first sign-in."""
 
 from __future__ import annotations
 

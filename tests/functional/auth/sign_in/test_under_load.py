@@ -1,4 +1,4 @@
-"""What is held while a provider is asked, and what is left after a thousand sign-ins at once."""
+"""Tests the resources held during a provider request, and those left after a thousand parallel sign-ins."""
 
 from __future__ import annotations
 

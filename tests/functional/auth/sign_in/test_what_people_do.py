@@ -1,4 +1,4 @@
-"""Two tabs, stale pages, prefetches, double clicks and Back: each ends well, or says what to do."""
+"""Tests sign-in with two tabs, stale pages, prefetches, double clicks and the Back button."""
 
 from __future__ import annotations
 
