@@ -198,7 +198,17 @@ class Archive:
         try:
             with self._zip.open(self._members[name]) as member:
                 yield member
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+        except InvalidArchive:
+            raise
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            OSError,
+            NotImplementedError,
+            # zipfile seeks to a negative offset if the central directory is damaged.
+            ValueError,
+        ) as error:
             raise InvalidArchive(
                 f"Its member {name} is damaged. Copy or export the file again."
             ) from error
