@@ -11,9 +11,9 @@ JOBS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 # service, a browser or a database. The slowest files run first.
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # The tests to run while you work.
-FAST := tests/functional/pages tests/functional/runs tests/functional/llm tests/unit
+FAST := tests/functional/llm tests/unit
 # The tests of which `make check` measures the coverage.
-COVERING := tests/functional/api $(FAST)
+COVERING := tests/functional/api tests/functional/pages tests/functional/runs $(FAST)
 SUITE := not slow and not soak
 
 # Pin the versions in build environments too. For them, pip before 25.3 reads the first variable.
@@ -38,7 +38,7 @@ test: $(VENV)/.installed-test ## run the whole suite with its own PostgreSQL ser
 	@$(PYTEST) -m "$(SUITE)"
 
 .PHONY: test-fast
-test-fast: $(VENV)/.installed-test ## run the unit tests and those of pages, runs and providers, in about a minute
+test-fast: $(VENV)/.installed-test ## run the unit tests and those of LLM providers, in less than a minute
 	@$(PYTEST) -m "$(SUITE)" $(FAST)
 
 # Three processes, whatever the cores: some of these tests install environments of a gigabyte.
