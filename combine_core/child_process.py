@@ -129,6 +129,8 @@ class ProcessPool:
             raise ProcessEnded(returncode) from error
         finally:
             watchdog.cancel()
+            # Without the wait, a kill that has begun could hit the next work of this process.
+            watchdog.join()
         if timed_out.is_set():
             member.end()
         else:
