@@ -41,7 +41,7 @@ def revoke_leaked(request: Any, secret: str) -> None:
         Action.TOKEN_LEAKED,
         target=target,
         outcome="revoked",
-        actor="reporter",
+        actor="whoever reported it",
         owner=None if owner is None else str(owner),
     )
     logger.warning("a secret was found in public and revoked: %s", target)
