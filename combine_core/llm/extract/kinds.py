@@ -194,8 +194,13 @@ def section_of(headings: tuple[str, ...], language: Language) -> Section:
         title = _NUMBERING.sub("", heading, count=1).strip(" :*_.!–-").casefold()
         for name, pattern in sections.items():
             if pattern.fullmatch(title) and not (name == "silent" and distance):
-                return Section.SILENT if name == "attendance" else Section(name)
+                return _section_named(name)
     return Section.OTHER
+
+
+def _section_named(name: str) -> Section:
+    # "attendance" is silent below further titles too, where `section_of` ends other silent sections.
+    return Section.SILENT if name == "attendance" else Section(name)
 
 
 def matter_of(headings: tuple[str, ...], language: Language) -> str:
@@ -423,7 +428,7 @@ def _section_of_label(label: re.Match[str] | None, words: Vocabulary) -> Section
     title = label["label"].strip().casefold()
     for name, pattern in words.sections.items():
         if name in _LABELLED and pattern.fullmatch(title):
-            return Section.SILENT if name == "attendance" else Section(name)
+            return _section_named(name)
     return None
 
 
