@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPNotFound
 from pyramid.request import Request
 from pyramid.response import Response
 
@@ -43,12 +42,9 @@ def edit(context: DocumentContext, request: Request) -> Json:
 
 def restore(context: DocumentContext, request: Request) -> Json:
     number = int(request.matchdict["number"])
-    try:
-        version = restore_version(
-            request.dbsession, context.document_id, number, author_id=context.identity.user_id
-        )
-    except LookupError as error:
-        raise HTTPNotFound from error
+    version = restore_version(
+        request.dbsession, context.document_id, number, author_id=context.identity.user_id
+    )
     return _show_added(context, request, version)
 
 

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Select, delete, func, null, select, update
+from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
 from combine_core.comments.model import Comment
@@ -141,8 +142,10 @@ def delete_document(session: Session, document_id: uuid.UUID) -> Plan:
     :returns: the plan that was executed
     :raises NotThere: there is no such document
     """
-    if lock_document(session, document_id) is None:
-        raise NotThere
+    try:
+        lock_document(session, document_id)
+    except NoResultFound as error:
+        raise NotThere from error
     plan = plan_document(session, document_id)
     delete_documents(session, [document_id])
     return plan

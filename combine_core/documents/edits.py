@@ -11,6 +11,7 @@ from typing import Any
 
 import jsonschema_rs
 from sqlalchemy import func, select, union_all
+from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session, join
 
 from combine_core.documents.model import DocumentVersion, VersionInput, VersionOrigin
@@ -157,14 +158,14 @@ def restore_version(
     """Store the content of an earlier version as the newest one. Return ``None`` if it did not change.
 
     :param base: the number of the newest version that the author has seen
-    :raises LookupError: if the version does not exist
+    :raises NoResultFound: if the version does not exist
     :raises NotNewest: if ``base`` is not the newest version
     :raises InvalidText: if the note is too long or cannot be stored
     """
     newest = _lock_newest(session, document_id, base)
     earlier = read_version(session, document_id, number)
     if earlier is None:
-        raise LookupError
+        raise NoResultFound
     if earlier.sha256 == newest.sha256:
         return None
     version = _successor(newest, earlier, VersionOrigin.RESTORE, author_id, note)
@@ -175,10 +176,10 @@ def restore_version(
 
 
 def _lock_newest(session: Session, document_id: uuid.UUID, base: int | None) -> DocumentVersion:
-    document = lock_document(session, document_id)
-    newest = None if document is None else read_version(session, document_id)
+    lock_document(session, document_id)
+    newest = read_version(session, document_id)
     if newest is None:
-        raise LookupError
+        raise NoResultFound
     if base not in (None, newest.number):
         raise NotNewest(base or 0, newest.number)
     return newest

@@ -373,9 +373,12 @@ def change_document(
     session.refresh(document)
 
 
-def lock_document(session: Session, document_id: uuid.UUID) -> Document | None:
-    """Return the document and lock it until the transaction ends."""
-    return session.get(Document, document_id, with_for_update=True, populate_existing=True)
+def lock_document(session: Session, document_id: uuid.UUID) -> Document:
+    """Return the document and lock it until the transaction ends.
+
+    :raises NoResultFound: if it does not exist, or is deleted while this waits for the lock
+    """
+    return session.get_one(Document, document_id, with_for_update=True, populate_existing=True)
 
 
 def delete_documents(session: Session, document_ids: Sequence[uuid.UUID]) -> None:

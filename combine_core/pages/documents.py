@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPBadRequest, HTTPNotFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPBadRequest, HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
 
@@ -112,12 +112,9 @@ def acknowledge_change(context: DocumentContext, request: Request) -> dict[str, 
 def restore(context: DocumentContext, request: Request) -> HTTPSeeOther:
     """Make the version in the path the newest one."""
     number = int(request.matchdict["number"])
-    try:
-        version = restore_version(
-            request.dbsession, context.document_id, number, author_id=context.identity.user_id
-        )
-    except LookupError as error:
-        raise HTTPNotFound from error
+    version = restore_version(
+        request.dbsession, context.document_id, number, author_id=context.identity.user_id
+    )
     if version is not None:
         context.notify_add_ons(deed_of(version))
     return HTTPSeeOther(request.route_path("pages.document", id=context.document_id))

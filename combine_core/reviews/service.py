@@ -96,7 +96,7 @@ def ask_for_review(
     :raises InvalidReview: if too few people may decide
     """
     document = lock_document(session, document_id)
-    if document is None or document.head != number:
+    if document.head != number:
         raise ReviewConflict(
             f"Version {number} is not the newest version of this document."
             " Open the newest version and ask for its review."

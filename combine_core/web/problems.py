@@ -22,7 +22,13 @@ from urllib.parse import quote
 from pyramid.exceptions import BadCSRFOrigin, BadCSRFToken
 from pyramid.httpexceptions import HTTPException, HTTPForbidden
 from pyramid.response import Response
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    NoResultFound,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from combine_core.database import InvalidCursor
@@ -232,6 +238,8 @@ _BUILT_IN: Mapping[type, Translate] = {
     InvalidCursor: lambda error: invalid_request(FieldError("cursor", str(error))),
     PoolTimeout: _database_problem,
     DBAPIError: _database_problem,
+    # The object existed when the request began, and was deleted during the request.
+    NoResultFound: lambda error: ProblemError(404, DETAILS[404]),  # noqa: ARG005
 }
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import uuid
+from functools import partial
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 
 from combine_core.database import session_factory
 from combine_core.documents import Document, DocumentVersion
@@ -413,6 +415,49 @@ def test_a_run_that_is_claimed_cannot_be_deleted(app, room, problem):
         step_id = session.scalars(select(Step.id).where(Step.position == 1)).one()
         assert claim_step(session, step_id, 1) is not None
     problem(room.client.delete(f"/api/v1/runs/{run['id']}", status=409), 409)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "documents/{document}/versions", {"version": 1, "content": {}}),
+        ("POST", "documents/{document}/reviews", {"version": 1}),
+        ("POST", "reviews/{review}/withdraw", {}),
+        ("PATCH", "documents/{document}", {"title": "Later"}),
+        ("PATCH", "comments/{comment}", {"resolved": True}),
+        ("DELETE", "comments/{comment}", None),
+        ("DELETE", "documents/{document}", None),
+    ],
+)
+def test_a_document_that_is_deleted_during_a_request_does_not_exist(
+    app, room, run_of, wait_for_lock, method, path, body
+):
+    """The deletion has not been committed when the request looks for the document."""
+    [document] = run_of(room.add())["documents"]
+    url = f"/api/v1/documents/{document['id']}"
+    asked = {"version": 1, "author_may_decide": True}
+    about = {"version": 1, "pointer": "/decisions/0", "text": "Really?"}
+    path = path.format(
+        document=document["id"],
+        review=room.client.post_json(f"{url}/reviews", asked).json["id"],
+        comment=room.client.post_json(f"{url}/comments", about).json["id"],
+    )
+    statuses = []
+
+    def send():
+        send_json = partial(room.client.request, f"/api/v1/{path}", method=method, status="*")
+        if body is not None:
+            send_json = partial(send_json, body=json.dumps(body).encode())
+        statuses.append(send_json(content_type="application/json").status_int)
+
+    with session_factory(app.registry)() as session:
+        session.execute(delete(Document).where(Document.id == uuid.UUID(document["id"])))
+        client = threading.Thread(target=send)
+        client.start()
+        wait_for_lock()
+        session.commit()
+        client.join()
+    assert statuses == [404]
 
 
 def test_a_document_that_is_deleted_while_it_is_written_is_made_again(

@@ -67,6 +67,7 @@ def database_error(kind, original=None, *, invalidated=False):
         (database_error(exc.InterfaceError), 503, "database-away"),
         (database_error(exc.DBAPIError, invalidated=True), 503, "database-away"),
         (database_error(exc.IntegrityError), 409, None),
+        (exc.NoResultFound(SECRET), 404, None),
         (database_error(exc.DataError), 500, None),
         (RuntimeError(SECRET), 500, None),
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, SECRET), 500, None),
