@@ -35,6 +35,8 @@ _MISPLACED = """
     if (hides && style.display !== "inline" && element.scrollWidth > element.clientWidth + 1)
       found.push(`${named(element)} holds ${element.scrollWidth} px in ${element.clientWidth}`);
   }
+  const rows = new Set([...document.querySelectorAll(".page-nav a")].map((link) => link.offsetTop));
+  if (rows.size > 1) found.push(`the navigation takes ${rows.size} rows`);
   return found.slice(0, 8);
 }
 """
