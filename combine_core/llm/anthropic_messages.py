@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
-from combine_core.llm.completion import Completion, CompletionRequest, Usage
+from combine_core.llm.completion import MAX_TOKENS, Completion, CompletionRequest, Usage
 from combine_core.llm.hookspecs import ProviderSettings, Register, Unconfigured, hookimpl
 from combine_core.llm.lowering import for_anthropic
 from combine_core.llm.vendor import LazyProvider, Vendor, is_sendable, read_key
@@ -36,10 +36,10 @@ def combine_core_register_providers(register: Register, settings: ProviderSettin
 
 
 class _Tokens(BaseModel):
-    input_tokens: int = Field(ge=0)
-    output_tokens: int = Field(ge=0)
-    cache_read_input_tokens: int | None = Field(default=None, ge=0)
-    cache_creation_input_tokens: int | None = Field(default=None, ge=0)
+    input_tokens: int = Field(ge=0, le=MAX_TOKENS)
+    output_tokens: int = Field(ge=0, le=MAX_TOKENS)
+    cache_read_input_tokens: int | None = Field(default=None, ge=0, le=MAX_TOKENS)
+    cache_creation_input_tokens: int | None = Field(default=None, ge=0, le=MAX_TOKENS)
 
 
 class _Block(BaseModel):

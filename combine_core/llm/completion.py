@@ -65,9 +65,13 @@ class CompletionRequest:
     inputs: Mapping[str, Any] = field(default_factory=dict)
 
 
+# The sum of three such numbers fits an integer column of PostgreSQL.
+MAX_TOKENS = 2**29
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The tokens of one call. `input_tokens` includes cached tokens."""
+    """The tokens of one call, each at most 3 * `MAX_TOKENS`. `input_tokens` includes cached tokens."""
 
     input_tokens: int = 0
     cache_read_tokens: int = 0

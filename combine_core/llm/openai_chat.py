@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
-from combine_core.llm.completion import Completion, CompletionRequest, Usage
+from combine_core.llm.completion import MAX_TOKENS, Completion, CompletionRequest, Usage
 from combine_core.llm.hookspecs import ProviderSettings, Register, Unconfigured, hookimpl
 from combine_core.llm.lowering import for_openai
 from combine_core.llm.vendor import LazyProvider, Vendor, is_sendable, read_key
@@ -33,13 +33,13 @@ def combine_core_register_providers(register: Register, settings: ProviderSettin
 
 
 class _Cached(BaseModel):
-    cached_tokens: int | None = Field(default=None, ge=0)
-    cache_write_tokens: int | None = Field(default=None, ge=0)
+    cached_tokens: int | None = Field(default=None, ge=0, le=MAX_TOKENS)
+    cache_write_tokens: int | None = Field(default=None, ge=0, le=MAX_TOKENS)
 
 
 class _Tokens(BaseModel):
-    prompt_tokens: int = Field(ge=0)
-    completion_tokens: int = Field(default=0, ge=0)
+    prompt_tokens: int = Field(ge=0, le=MAX_TOKENS)
+    completion_tokens: int = Field(default=0, ge=0, le=MAX_TOKENS)
     prompt_tokens_details: _Cached | None = None
 
 

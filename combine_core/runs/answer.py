@@ -65,7 +65,10 @@ def parse_answer(text: str, schema: dict[str, Any]) -> ParsedAnswer:
         raise UnusableAnswer([reason or "/: there is no JSON object in the answer"])
     problems_of_last: list[str] = []
     for candidate in reversed(candidates):
-        value, mends = mend(candidate.value, schema)
+        if not is_storable(candidate.value):
+            # The validator cannot read it either.
+            candidate.faults.append("/: contains a NUL character or an unpaired surrogate")
+        value, mends = (candidate.value, []) if candidate.faults else mend(candidate.value, schema)
         problems = candidate.faults or _problems(value, schema)
         if not problems:
             return ParsedAnswer(value, candidate.mends + mends)
@@ -148,13 +151,10 @@ def _decoder(candidate: _Candidate) -> json.JSONDecoder:
 
 
 def _problems(value: dict[str, Any], schema: dict[str, Any]) -> list[str]:
-    problems = [
+    return [
         f"/{'/'.join(str(part) for part in error.instance_path)}: {shorten(error.message, _MAX_QUOTED_CHARS)}"
         for error in islice(validator(schema).iter_errors(value), _MAX_PROBLEMS)
     ]
-    if not problems and not is_storable(value):
-        problems = ["/: contains a NUL character or an unpaired surrogate"]
-    return problems
 
 
 def repair_prompt(prompt: str, text: str, problems: list[str]) -> str:

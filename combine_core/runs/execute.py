@@ -150,9 +150,12 @@ class StepRunner:
                     # This takes time, so it runs outside of a transaction.
                     judge_answer(answer.value, texts, assignment.inputs)
         except UnusableAnswer as error:
+            problem = error.problems[0]
+            # The message of a provider is a sentence with its own advice.
+            advice = "" if problem.endswith(".") else ". Try another model."
             message = (
                 f"The model's answer did not match the schema after {assignment.step.repairs} repairs:"
-                f" {error.problems[0]}. Try another model."
+                f" {problem}{advice}"
             )
             self._fail(claim, "bad_answer", message)
             return

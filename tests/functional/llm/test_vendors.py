@@ -252,6 +252,9 @@ def test_a_vendor_that_repeats_key_and_prompt(provider, vendor):
         vendors.body(b'{"choices": "none", "content": 3, "usage": {}}'),
         vendors.empty(),
         vendors.ok(""),
+        # More tokens than the journal can store.
+        vendors.ok(ANSWER, output_tokens=2**31),
+        vendors.ok(ANSWER, input_tokens=2**31),
     ],
 )
 def test_an_answer_of_another_shape(provider, vendor, reply):

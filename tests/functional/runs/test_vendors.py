@@ -19,7 +19,7 @@ from combine_core.sources import Source
 from tests.functional.conftest import writes_brief
 from tests.functional.runs.conftest import TEXT, Place, StartRun
 from tests.functional.runs.test_worker import QUOTE, calls_of, ended, working
-from tests.vendor_server import Exchange, VendorServer, error, garbage, ok, truncated
+from tests.vendor_server import Exchange, VendorServer, empty, error, garbage, ok, truncated
 
 MODELS = {"anthropic": "anthropic/claude-sonnet-5-5", "openai": "openai/gpt-5-mini"}
 
@@ -124,6 +124,23 @@ def test_a_wrong_key_ends_the_run_with_what_to_do(
     assert f"{name.upper()}_API_KEY" in (failed.error or "")
     assert "sk-" not in (failed.error or "")
     assert len(vendor.requests) == 1
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_message_about_an_empty_answer_ends_with_one_full_stop(
+    settings: CoreSettings,
+    sessions: Sessions,
+    start: StartRun,
+    vendor: VendorServer,
+    registry: ProviderRegistry,
+    name: str,
+) -> None:
+    vendor.always(empty())
+    run = start(MODELS[name], registry)
+    with working(settings, registry):
+        failed = ended(sessions, run)
+    message = failed.error or ""
+    assert (message.endswith("."), ".." in message) == (True, False)
 
 
 @pytest.mark.parametrize("name", MODELS)
