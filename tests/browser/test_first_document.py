@@ -137,6 +137,7 @@ def test_mistakes_are_shown_where_they_were_made(open_page):
     assert text.get_attribute("aria-describedby") == "paste-text-error"
 
 
+@pytest.mark.slow
 def test_by_keyboard(open_page):
     page = open_page(viewport=WIDE)
     sign_in(page)

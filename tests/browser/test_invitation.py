@@ -38,6 +38,7 @@ def assert_fits(page):
     assert page.evaluate(f"{root}.scrollWidth - {root}.clientWidth") <= 0
 
 
+@pytest.mark.slow
 def test_from_the_link_to_the_project(owner, open_page):
     owner.goto("/projects/ovens")
     owner.get_by_role("link", name="Members").click()

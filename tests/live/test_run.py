@@ -149,6 +149,7 @@ def service(folder: Path, free_port: int) -> Iterator[Service]:
         wait_for(lambda: service.database() is None, "the end of the database")
 
 
+@pytest.mark.slow
 def test_from_an_empty_folder_to_a_document_and_back_after_kill_9(service: Service) -> None:
     """Then Ctrl-C, which stops all that the service started."""
     log = service.log.read_text()

@@ -151,6 +151,7 @@ def test_two_tabs_at_once_both_arrive(service, new_visitor):
     assert visitor.me()["name"] == "Ben"
 
 
+@pytest.mark.slow
 def test_only_the_listed_tenants_and_domains_may_come(serve, new_visitor, google, microsoft):
     service = serve(
         MICROSOFT_TENANTS=f"{TENANT} {THIRD_TENANT}", GOOGLE_HOSTED_DOMAINS="example.com"
@@ -184,6 +185,7 @@ def test_the_same_subject_of_two_tenants_is_two_people(service, new_visitor, mic
     assert len(ids) == 2
 
 
+@pytest.mark.slow
 def test_the_first_administrator_is_whoever_the_settings_name(serve, new_visitor, google):
     service = serve(ADMIN_SUBJECTS=f"{google.issuer}|google-anna")
     google.account("eve", email="eve@example.com", email_verified=True)
@@ -222,6 +224,7 @@ def test_what_the_provider_refuses_by_itself_does_not_come_back(service, new_vis
     assert visitor.me() is None
 
 
+@pytest.mark.slow
 def test_any_provider_will_do_whatever_its_secret_is_made_of(serve, new_visitor, google):
     # In HTTP Basic both parts are form-encoded first (RFC 6749, 2.3.1).
     secret = "of:the+tests/100%25&what=not~really"

@@ -185,6 +185,7 @@ def output_of(box: Path, url: str, *command: Path | str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_tokens_need_few_modules(box: Path, database_url: str) -> None:
     def run(*words: str) -> str:
         command = [BIN / "combine", "token", *words, "-c", ROOT / "development.ini"]
@@ -199,6 +200,7 @@ def test_tokens_need_few_modules(box: Path, database_url: str) -> None:
     run("revoke", row.split()[0])
 
 
+@pytest.mark.slow
 def test_the_server_has_all_models(box: Path, database_url: str) -> None:
     variables = environment(box, database_url)
     process = subprocess.Popen(

@@ -255,7 +255,9 @@ def test_a_listener_that_hangs_delays_only_itself():
     for number in range(LIMIT + 10):
         for box in (hung, other):
             box.put(change())
-        assert len(good.wait(number + 1)) == number + 1
+        if number % 100 == 0:
+            good.wait(number + 1)
+    assert len(good.wait(LIMIT + 10)) == LIMIT + 10
     assert (hung.dropped, other.dropped) == (10, 0)
     gate.set()
 
