@@ -1,4 +1,4 @@
-"""Creates projects, sources and runs only once if a double click or a reload submits their form twice.
+"""Creates projects, sources, runs and comments once if a double click or a reload submits a form twice.
 
 If the same user has created an equal object within ``WINDOW``, the second form gets that object. Only one
 form of a user is handled at a time, also across processes.
@@ -7,13 +7,14 @@ form of a user is handled at a time, also across processes.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Uuid, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from combine_core.comments import Comment, add_comment, clean_comment
 from combine_core.lines import LineVersion
 from combine_core.llm import ProviderRegistry
 from combine_core.projects import Project, create_project, find_owned_project
@@ -29,6 +30,7 @@ from combine_core.sources import (
     measure_text,
 )
 from combine_core.text import InvalidText, clean_name
+from combine_core.users import Deed
 
 WINDOW = timedelta(seconds=30)
 # A run that has ended is repeated on purpose, unless it ended before the second click arrived.
@@ -136,6 +138,35 @@ def start_run_once(
         limits=limits,
     )
     return run.id
+
+
+def add_comment_once(
+    session: Session,
+    document_id: uuid.UUID,
+    user_id: uuid.UUID,
+    *,
+    number: int,
+    pointer: str,
+    text: str,
+    notify: Callable[[Deed], object],
+) -> None:
+    """Add a comment to a statement, unless the user has just added it there.
+
+    :raises InvalidComment, InvalidText: as :func:`combine_core.comments.add_comment`
+    """
+    _take_turns(session, user_id)
+    just_added = select(Comment.id).where(
+        Comment.document_id == document_id,
+        Comment.author_id == user_id,
+        Comment.number == number,
+        Comment.pointer == pointer,
+        Comment.text == clean_comment(text),
+        _is_recent(Comment.created_at),
+    )
+    if session.scalar(just_added.limit(1)) is None:
+        add_comment(
+            session, document_id, user_id, number=number, pointer=pointer, text=text, notify=notify
+        )
 
 
 def _take_turns(session: Session, user_id: uuid.UUID) -> None:

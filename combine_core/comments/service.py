@@ -57,9 +57,7 @@ def add_comment(
     :raises InvalidComment: if the version or the statement does not exist, or the text is empty
     :raises InvalidText: if the text cannot be stored
     """
-    if not text.strip():
-        raise InvalidComment("text", "Write what you want to say about the statement.")
-    cleaned = clean_text(text, "text", max_bytes=MAX_COMMENT_BYTES).strip()
+    cleaned = clean_comment(text)
     version = read_version(session, document_id, number)
     if version is None:
         raise InvalidComment("version", f"This document has no version {number}.")
@@ -88,6 +86,16 @@ def add_comment(
     details = {"document": str(document_id), "version": number}
     notify(Deed("comment-add", f"comment:{comment.id}", details))
     return read_comment(session, comment.id)
+
+
+def clean_comment(text: str) -> str:
+    """Return the text as it is stored.
+
+    :raises InvalidComment, InvalidText: as :func:`add_comment`
+    """
+    if not text.strip():
+        raise InvalidComment("text", "Write what you want to say about the statement.")
+    return clean_text(text, "text", max_bytes=MAX_COMMENT_BYTES).strip()
 
 
 def _mentioned(session: Session, project_id: uuid.UUID, text: str) -> Sequence[uuid.UUID]:

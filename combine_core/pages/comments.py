@@ -13,7 +13,6 @@ from pyramid.request import Request
 from combine_core.access import CommentContext, DocumentContext, InboxContext
 from combine_core.comments import (
     InvalidComment,
-    add_comment,
     delete_comment,
     list_comments,
     mark_read,
@@ -21,6 +20,7 @@ from combine_core.comments import (
     set_resolved,
 )
 from combine_core.documents import located_statements, read_version
+from combine_core.submissions import add_comment_once
 from combine_core.text import InvalidText
 from combine_core.users import Permission
 from combine_core.web.endpoints import View, or_not_found
@@ -57,7 +57,7 @@ def add(context: DocumentContext, request: Request) -> dict[str, Any] | HTTPSeeO
     if not re.fullmatch("[1-9][0-9]{0,8}", number):
         raise HTTPBadRequest
     try:
-        add_comment(
+        add_comment_once(
             request.dbsession,
             context.document_id,
             context.identity.user_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -38,6 +39,7 @@ from combine_core.users import Permission
 from combine_core.web.endpoints import View, or_not_found
 from combine_core.web.forms import Form, sentence, text_of
 from combine_core.web.memory_budget import hold_memory
+from combine_core.web.problems import ProblemError
 
 _TEMPLATE = "combine_core:pages/edit.jinja2"
 _OFFSETS = {"up": -1, "down": 1, "remove": None}
@@ -122,7 +124,7 @@ def _put_edited(content: dict[str, Any], pointer: str, request: Request) -> dict
     if text_of(request, "source") and text_of(request, "line_from").strip():
         first = text_of(request, "line_from").strip()
         last = text_of(request, "line_to").strip() or first
-        if not (first.isdecimal() and last.isdecimal()):
+        if not all(re.fullmatch("[0-9]{1,9}", number) for number in (first, last)):
             raise InvalidContent([("", "Enter numbers as the first and the last line.")])
         lines = {"line_from": int(first), "line_to": int(last)}
         statement["evidence"].append({"source_id": text_of(request, "source"), **lines})
@@ -206,7 +208,11 @@ def _approve(
 
 def _refuse(context: DocumentContext, request: Request, status: int, form: Form) -> dict[str, Any]:
     request.response.status_int = status
-    return show_statement(context, request, form)
+    try:
+        return show_statement(context, request, form)
+    except HTTPNotFound as error:
+        # Another user has removed the statement, so there is no form to show.
+        raise ProblemError(status, next(iter(form.errors.values()))) from error
 
 
 def _read(context: DocumentContext, request: Request) -> DocumentVersion:

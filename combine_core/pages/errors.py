@@ -133,13 +133,13 @@ def forbid(error: HTTPForbidden, request: Request) -> Response:
 
 
 def show_error(error: Exception, request: Request) -> Response:
-    """Show any other error."""
+    """Show any other error, with the longer texts of a form, so that they are not lost."""
     problem = problem_of(request.registry, error)
     # An error is not logged if pyramid_retry will repeat the request.
     if not is_error_retryable(request, error):
         log_problem(problem, error)
-    typed = typed_texts(request) if problem.kind == "csrf" else ()
-    return _page(request, problem.status, _text_of(error, problem), problem.headers, typed=typed)
+    text = _text_of(error, problem)
+    return _page(request, problem.status, text, problem.headers, typed=typed_texts(request))
 
 
 def _text_of(error: Exception, problem: ProblemError) -> ErrorText:

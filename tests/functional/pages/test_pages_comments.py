@@ -44,6 +44,17 @@ def test_a_comment_reaches_whom_it_mentions(place, ada, slug, document, form_of)
     assert "No comments yet" in form.submit("form", value="delete", status=303).follow()
 
 
+def test_a_double_click_adds_one_comment(ada, document, form_of):
+    form = form_of(ada.get(f"{document}/comments?statement=/summary/0"), "add")
+    form["text"] = "Does it?\r\nReally?"
+    for _ in range(2):
+        page = form.submit(status=303).follow()
+        assert str(page.html.main).count("Does it?") == 1
+    form["text"] = "It does."
+    page = form.submit(status=303).follow()
+    assert len(page.html.select(".row-text")) == 2
+
+
 def test_comments_on_earlier_versions(ada, document, form_of):
     form = form_of(ada.get(f"{document}/comments?statement=/summary/0"), "add")
     form["text"] = "Does it?"

@@ -112,6 +112,26 @@ def test_mistakes_are_named_and_what_was_typed_stays(place, ada, path, version, 
     assert form_of(late, "save")["field-text"].value == form["field-text"].value
 
 
+def test_what_was_typed_stays_if_the_statement_is_removed_meanwhile(
+    place, ada, path, version, form_of
+):
+    form = form_of(ada.get(f"{path}/edit?statement=/decisions/0"), "save")
+    form["field-text"] = "Something longer that nobody wants to type again, even after a long day."
+    content = {**version.content, "decisions": []}
+    with place.sessions.begin() as session:
+        edit_document(session, version.document_id, content, base=1, author_id=ada.user_id)
+    late = form.submit(status=409)
+    assert "Review version 2" in late.html.select_one(".lead").text
+    assert late.html.select_one("textarea").text.strip() == form["field-text"].value
+
+
+@pytest.mark.parametrize("line", ["9" * 5000, "²", "-1"])
+def test_a_line_that_is_no_number(ada, path, form_of, line):
+    form = form_of(ada.get(f"{path}/edit?statement=/decisions/0"), "save")
+    form["line_from"] = line
+    assert "Enter numbers" in form.submit(status=400).html.select_one(".field-error").text
+
+
 @pytest.mark.parametrize(
     "pointer", ["", "/decisions/9", "/decisions", "/nothing/-", "x", "/decisions/0/text/-"]
 )
