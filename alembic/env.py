@@ -9,6 +9,7 @@ import logging.config
 
 from alembic import context
 from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
 
 from combine_core.database.metadata import is_ours, load_models
 from combine_core.database.migration_lock import migrating, migration_engine
@@ -26,12 +27,9 @@ def database_url() -> str:
     return read_settings(context.config.config_file_name).direct_url
 
 
-def run() -> None:
+def run(url: str) -> None:
     """Run each revision in a transaction of its own, so that a failed revision changes nothing."""
-    ini = context.config.config_file_name
-    if ini is not None and context.config.get_section("loggers"):
-        logging.config.fileConfig(ini, disable_existing_loggers=False)
-    engine = migration_engine(database_url())
+    engine = migration_engine(url)
     with migrating(engine) as connection:
         version_table = context.config.attributes.get("version_table")
         on_version_apply = None
@@ -59,7 +57,28 @@ def run() -> None:
     engine.dispose()
 
 
+def run_for_operator() -> None:
+    """Run the migrations for the command ``alembic``, which prints a `CommandError` without a traceback."""
+    from combine_core.cli.errors import diagnosing, message_of
+
+    try:
+        url = database_url()
+        with diagnosing(url):
+            run(url)
+    except Exception as error:
+        message = message_of(error)
+        if message is None:
+            raise
+        raise CommandError(message) from error
+
+
 if context.is_offline_mode():
     message = "Migrations need the database: --sql is not supported."
     raise SystemExit(message)
-run()
+ini_file = context.config.config_file_name
+if ini_file is not None and context.config.get_section("loggers"):
+    logging.config.fileConfig(ini_file, disable_existing_loggers=False)
+if context.config.cmd_opts is None:
+    run(database_url())
+else:
+    run_for_operator()

@@ -210,6 +210,28 @@ def _alembic(url: str, *words: str, bare: bool = False) -> subprocess.Popen[str]
     )
 
 
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        (
+            "postgresql://combine:k4Tz9q@127.0.0.1:1/combine",
+            "The database cannot be used: DB_REFUSED",
+        ),
+        (
+            "postgresql://127.0.0.1:port/combine",
+            "1 setting to fix before the service can start",
+        ),
+    ],
+)
+def test_alembic_shows_cause_and_remedy_instead_of_a_traceback(url, message):
+    process = _alembic(url, "current")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert f"FAILED: {message}" in output
+    assert "Traceback" not in output
+    assert "k4Tz9q" not in output
+
+
 def test_revisions_are_read_as_alembic_reads_them(tmp_path):
     script = ScriptDirectory(str(migrations_folder()))
     assert head_revision() == script.get_current_head()
