@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[3]
 NEEDED = ("Makefile", "setup.py", "pyproject.toml", "constraints.txt", "combine_health/version.py")
-PYTHON = '#!/bin/sh\nif [ "$3" = install ]; then echo "pip: $*"; exit ${STATUS:-0}; fi\n'
+PYTHON = """#!/bin/sh
+if [ "$3" = install ]; then echo "pip: $*"; exit ${STATUS:-0}; fi
+if [ "$1" = deploy/serve.py ]; then echo "pserve: $2"; fi
+"""
 
 
 @pytest.fixture
@@ -21,9 +26,8 @@ def checkout(tmp_path: Path) -> Path:
         shutil.copy2(ROOT / name, tmp_path / name)
     scripts = tmp_path / ".venv" / "bin"
     scripts.mkdir(parents=True)
-    for name, text in {"python": PYTHON, "pserve": '#!/bin/sh\necho "pserve: $*"\n'}.items():
-        (scripts / name).write_text(text)
-        (scripts / name).chmod(0o755)
+    (scripts / "python").write_text(PYTHON)
+    (scripts / "python").chmod(0o755)
     return tmp_path
 
 
@@ -56,3 +60,27 @@ def test_it_says_what_it_does_while_it_installs(checkout: Path) -> None:
     os.utime(checkout / "setup.py", (newer, newer))
     again = make_run(checkout).stdout.splitlines()
     assert again[1] == "pip: -m pip install --quiet --editable .[all]"
+
+
+def test_ctrl_c_while_python_imports_modules_shows_no_traceback(tmp_path: Path) -> None:
+    hanging = tmp_path / "pyramid" / "scripts"
+    hanging.mkdir(parents=True)
+    (tmp_path / "pyramid" / "__init__.py").touch()
+    (hanging / "__init__.py").touch()
+    (hanging / "pserve.py").write_text(
+        "import time\nprint('importing', flush=True)\ntime.sleep(60)\n"
+    )
+    run = subprocess.Popen(
+        [sys.executable, ROOT / "deploy" / "serve.py", "development.ini"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "importing\n"
+        run.send_signal(signal.SIGINT)
+        _, errors = run.communicate(timeout=30)
+    assert run.returncode == -signal.SIGINT
+    assert errors == ""
