@@ -26,7 +26,7 @@ from combine_auth.identities.service import (
     verified_addresses,
 )
 from combine_auth.oauth_server.grants import revoke_grants_of
-from combine_auth.openid import identity_providers
+from combine_auth.openid import IdentityProvider, identity_providers
 from combine_auth.refused import Refused
 from combine_auth.sessions.service import end_session, end_sessions_of, is_fresh, list_sessions
 from combine_auth.settings import AuthSettings
@@ -41,7 +41,22 @@ _DELETE_PAGE = "combine_auth:account/delete.jinja2"
 _ADD_IDENTITY_PAGE = "combine_auth:account/add_identity.jinja2"
 
 
-class SessionViews(AccountViews):
+class ConfirmedViews(AccountViews):
+    """Views that ask the user to sign in again if the last sign-in is old."""
+
+    def is_fresh(self) -> bool:
+        return is_fresh(self.dbsession, self.context.session_id)
+
+    def providers(self, *, all_of_them: bool = False) -> list[IdentityProvider]:
+        """Return the providers of the user's identities, or all providers, for a page with buttons."""
+        prepare_buttons(self.request)
+        identities = list_identities(self.dbsession, self.me.user_id)
+        own = {identity.provider for identity in identities}
+        clients = identity_providers(self.request.registry).clients.values()
+        return [client.provider for client in clients if all_of_them or client.provider.name in own]
+
+
+class SessionViews(ConfirmedViews):
     """The account page, the end of sessions, and the deletion of the account."""
 
     def show(self) -> dict[str, Any]:
@@ -82,9 +97,18 @@ class SessionViews(AccountViews):
     def plan_deletion(self) -> dict[str, Any]:
         """Render the data that is deleted with the account, and the obstacle to its deletion."""
         plan = plan_deletion(self.dbsession, self._own_user(), named=True)
-        return {"me": self.me, "goes": in_words(plan), "obstacle": plan.obstacle}
+        return {
+            "goes": in_words(plan),
+            "obstacle": plan.obstacle,
+            "fresh": self.is_fresh(),
+            "providers": self.providers(),
+        }
 
     def delete(self) -> dict[str, Any] | HTTPSeeOther:
+        if not self.is_fresh():
+            # Another person may use a browser in which the user is still signed in.
+            self.request.response.status_int = 403
+            return self.plan_deletion()
         try:
             delete_user(self.dbsession, self._own_user(), self.request, named=True)
         except Refused:
@@ -116,22 +140,13 @@ class SessionViews(AccountViews):
         return HTTPSeeOther(location=location, headers=forget(self.request))
 
 
-class IdentityViews(AccountViews):
+class IdentityViews(ConfirmedViews):
     """The page that adds an identity, and the removal of one."""
 
     def add(self) -> dict[str, Any]:
         """Render the providers to add; after an old sign-in, the providers to confirm it with."""
-        prepare_buttons(self.request)
-        fresh = is_fresh(self.dbsession, self.context.session_id)
-        identities = list_identities(self.dbsession, self.me.user_id)
-        mine = {identity.provider for identity in identities}
-        clients = identity_providers(self.request.registry).clients.values()
-        return {
-            "fresh": fresh,
-            "providers": [
-                client.provider for client in clients if fresh or client.provider.name in mine
-            ],
-        }
+        fresh = self.is_fresh()
+        return {"fresh": fresh, "providers": self.providers(all_of_them=fresh)}
 
     def remove(self) -> HTTPSeeOther:
         try:

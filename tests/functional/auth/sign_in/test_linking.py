@@ -160,6 +160,22 @@ class TestFreshness:
         link(ann, microsoft)
         assert providers(service) == ["google", "microsoft"]
 
+    def test_deleting_the_account_asks_to_confirm_first(self, service, ann, google):
+        forms = ann.client.get("/account/delete").forms.values()
+        [form] = [form for form in forms if form.action == "/account/delete"]
+        grow_old(service)
+        refused = form.submit(status=403)
+        assert "Confirm that it is you" in refused
+        assert count(service, "users") == 1
+        page = ann.client.get("/account/delete")
+        assert "/account/delete" not in [form.action for form in page.forms.values()]
+        [form] = [f for f in page.forms.values() if "/start" in f.action]
+        answer = ann.come_back(google.callback_url(form.submit(status=303).location))
+        assert answer.location == f"{HOST}/account/delete"
+        [form] = [f for f in answer.follow().forms.values() if f.action == "/account/delete"]
+        form.submit(status=303)
+        assert count(service, "users") == 0
+
     def confirm(self, browser, issuer, provider="google", **claims):
         return browser.sign_in(issuer, provider, {"purpose": "confirm"}, **claims)
 
