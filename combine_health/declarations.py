@@ -11,7 +11,6 @@ from combine_health.options import (
     Option,
     Secret,
     address,
-    count,
     file,
     flag,
     names,
@@ -20,7 +19,6 @@ from combine_health.options import (
     options_of,
     path_prefix,
     positive,
-    seconds,
     size,
     token,
     wait,
@@ -164,10 +162,10 @@ class HealthSettings:
 class CheckOverrides:
     """The settings of a check that an operator may override: ``combine_health.check.NAME.timeout``, ..."""
 
-    timeout: float = option("seconds", seconds, "Time after which a run counts as failed.")
-    interval: float = option("seconds", seconds, "Time from the start of one run to the next.")
-    fall: int = option("int", count, "Failures in a row that make the check failing.")
-    rise: int = option("int", count, "Passes in a row that make a failing check healthy.")
+    timeout: float = option("seconds", wait, "Time after which a run counts as failed.")
+    interval: float = option("seconds", wait, "Time from the start of one run to the next.")
+    fall: int = option("int", positive, "Failures in a row that make the check failing.")
+    rise: int = option("int", positive, "Passes in a row that make a failing check healthy.")
     critical: bool = option("bool", flag, "Whether the check decides readiness.")
 
 

@@ -136,10 +136,10 @@ def read_module(
     """
     overlay: dict[str, Any] = {}
     server_overlay: dict[str, Any] = {}
-    for one in _declared(module, sources):
+    variables = {**sources.env_file, **sources.environ}
+    for one in [row.declared for row in module.resolve(sources.ini, variables, server)]:
         value = sources.env_file.get(one.variable, "")
-        # A variable does not determine the name in place of NAME: a-b and a_b are both A_B.
-        if value and ANY_NAME not in one.variable and not sources.environ.get(one.variable):
+        if value and not sources.environ.get(one.variable):
             (overlay if one.section == APPLICATION else server_overlay)[one.name] = value
     rows, problems = [], []
     ini, in_server = {**sources.ini, **overlay}, {**server, **server_overlay}

@@ -58,6 +58,26 @@ def test_what_the_env_file_says_is_handed_on(tmp_path):
     assert (health.details, health.background) == ("never", True)
 
 
+def test_the_env_file_configures_single_checks_and_groups(tmp_path):
+    (tmp_path / ".env").write_text(
+        "COMBINE_HEALTH_CHECK_DATABASE_TIMEOUT=7\nCOMBINE_HEALTH_CHECK_QUEUE_A_FALL=0\n"
+        "COMBINE_HEALTH_CHECK_SPACE_USE=disk\nCOMBINE_HEALTH_CHECK_SPACE_PATH=/srv\n"
+        "COMBINE_HEALTH_GROUP_STORAGE=space\n"
+    )
+    ini = {"combine_health.check.queue-a.fall": "2"}
+    outcome = check_all(ini, tmp_path / "x.ini", DEVELOPMENT, WITH_HEALTH)
+    assert {str(one) for one in outcome.problems} == {
+        "COMBINE_HEALTH_CHECK_QUEUE_A_FALL has an unusable value: write a whole number above 0"
+    }
+    assert rows(outcome)["COMBINE_HEALTH_CHECK_DATABASE_TIMEOUT"].source == ".env"
+    overlay = outcome.loaded.overlay
+    del overlay["combine_health.resolved"], overlay["combine_health.check.queue-a.fall"]
+    health = combine_health.settings.read_settings(overlay, {})
+    assert health.overrides[("DATABASE", "timeout")] == 7
+    assert health.built_in["space"] == {"use": "disk", "path": "/srv"}
+    assert health.groups == {"storage": ("space",)}
+
+
 def test_its_settings_are_resolved_once():
     outcome = check_all({}, None, {**DEVELOPMENT, "COMBINE_HEALTH_DETAILS": "never"}, WITH_HEALTH)
     # The add-on takes what the table shows, and does not look at the environment again.
