@@ -197,8 +197,8 @@ def resolve_setting(
     try:
         value = setting.read(_as_text(raw))
     except ValueError as error:
-        # The parser of a plugin may repeat the value in its message.
-        if setting.secret and _as_text(raw).strip() in str(error):
+        # The parser of a plugin may repeat the value in its message; ours do not.
+        if setting.secret and setting not in OWN and _as_text(raw).strip() in str(error):
             error = ValueError("this value is invalid")
         shown = MASK if setting.secret else repr(_as_text(raw))
         return ResolvedSetting(setting, setting.default, source, f"{where} is {shown}: {error}")

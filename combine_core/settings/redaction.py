@@ -77,7 +77,9 @@ class LogRedactor:
 def _without_user(match: re.Match[str]) -> str:
     # Up to the last @, because a password may contain an @ or a / that is not escaped.
     user, at, server = match[2].rpartition("@")
-    return f"{match[1]}{MASK}@{server}" if at and user else match[0]
+    # Remedies contain the placeholder.
+    secret = at and user and user != "USER:PASSWORD"
+    return f"{match[1]}{MASK}@{server}" if secret else match[0]
 
 
 def _forms(secret: str) -> set[str]:

@@ -121,7 +121,8 @@ def _mask_user_part(match: re.Match[str]) -> str:
     word = match.group()
     start = word.find("://")
     end = word.rfind("@")
-    if start < 0 or end < start:
+    # Remedies contain the placeholder.
+    if start < 0 or end < start or word[start + 3 : end] == "USER:PASSWORD":
         return word
     return f"{word[: start + 3]}{MASK}{word[end:]}"
 

@@ -35,6 +35,7 @@ def knowing(*secrets):
             "see https://example.com/a and mail me@x.org",
             "see https://example.com/a and mail me@x.org",
         ),
+        ("write postgresql://USER:PASSWORD@HOST/DB", "write postgresql://USER:PASSWORD@HOST/DB"),
         ("a\n\tb\x00c\x1b[31m", "a b?c?[31m"),
     ],
 )

@@ -161,6 +161,11 @@ def test_a_poor_token_is_refused_and_not_printed(value):
     assert value not in str(caught.value)
 
 
+def test_the_remedy_for_a_token_of_one_letter_is_shown():
+    with pytest.raises(HealthEnvironmentError, match="write at least 16 random letters and digits"):
+        read_settings({}, {"COMBINE_HEALTH_TOKEN": "a"})
+
+
 def test_an_empty_value_counts_as_not_set():
     settings = read_settings(
         {"combine_health.token": "", "combine_health.maintenance_file": " "}, {}

@@ -34,6 +34,7 @@ from combine_core.settings.redaction import LogRedactor
         ),
         ("mail to jane@example.com", "mail to jane@example.com"),
         ("the password is wrong", "the password is wrong"),
+        ("write postgresql://USER:PASSWORD@HOST/DB", "write postgresql://USER:PASSWORD@HOST/DB"),
         ("", ""),
     ],
 )
