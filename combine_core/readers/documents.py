@@ -21,6 +21,10 @@ _TITLE = re.compile(r"[^\W_a-z](?:[^\n:;,|€$]{2,60}[^\n.:;,!?…|€$]|[^\n:]{
 # "o" is the mark of Word's second level.
 _BULLET = re.compile(r"(?:[•‣▪●○◦§–*-]|o(?=\s+[A-Z])|\(?\d{1,3}[.)]|[a-z]\))\s+\S")
 _SENTENCE_END = re.compile(r"[.!?:…][\"'”’)\]]*\Z")
+# "… of the", at the end of a line.
+_GOES_ON = re.compile(
+    r"\b(?:and|or|of|the|an?|to|for|with|by|from|und|oder|der|die|das|den|dem|des|zum|zur|von|mit|für|auf|ein\w{0,2})\Z"
+)
 # A line that stands at the top or the end of so large a share of the pages is no part of the text.
 _RUNNING = 0.6
 _FEW_PAGES = 4
@@ -103,7 +107,9 @@ def _paragraphs(lines: list[str]) -> Iterator[str]:
     previous = ""
     for line in lines:
         new = _BULLET.match(line) or (
-            len(previous) < _FULL * width and (_SENTENCE_END.search(previous) or line[:1].isupper())
+            not _GOES_ON.search(previous)
+            and len(previous) < _FULL * width
+            and (_SENTENCE_END.search(previous) or line[:1].isupper())
         )
         if paragraph and new:
             yield paragraph
@@ -250,7 +256,10 @@ def _walk(builder: Builder, node: Any) -> None:
     if node.tag in _HEADINGS:
         builder.heading(_HEADINGS[node.tag], _words(node))
     elif node.tag == "table":
-        table(builder, ([_words(cell) for cell in row.iter("td", "th")] for row in node.iter("tr")))
+        rows = [list(row.iter("td", "th")) for row in node.iter("tr")]
+        # A row that begins with a title and goes on with a value names no columns.
+        titled = bool(rows) and [cell.tag for cell in rows[0]] == ["th", "td"]
+        table(builder, ([_words(cell) for cell in row] for row in rows), head=not titled)
     elif node.tag == "pre":
         builder.add(BlockKind.CODE, "".join(node.itertext()))
     elif node.tag == "li":

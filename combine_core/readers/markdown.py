@@ -22,7 +22,7 @@ _TIME = r"(?:\d{4}-\d\d-\d\d[ T])?\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d+)?(?: ?[AaPp
 _NAME = (
     rf"(?:[\[(]?(?P<before>{_TIME})[\])]?[ \t]*(?:[-–][ \t]*)?)?(?P<bold>\*\*|__|\*)?"
     r"(?P<name>[^\W\d_][\w.'’-]*(?:[ ][^\W\d_(][\w.'’-]*){0,3})(?:\*\*|__|\*)?"
-    rf"(?:[ ]\([^()\n]{{1,30}}\))?(?:[ ]?[\[(]?(?P<behind>{_TIME})[\])]?)?"
+    rf"(?P<role>[ ]\([^()\n]{{1,30}}\))?(?:[ ]?[\[(]?(?P<behind>{_TIME})[\])]?)?"
     r":(?:\*\*|__|\*)?(?=[ \t]+\S|[ \t]*$)"
 )
 _MARKER = r"[ \t>]*(?:(?:[-*+]|(?P<number>\d{1,9})[.)])[ \t]+(?:\[(?P<box>[ xX])\][ \t]+)?)?"
@@ -268,8 +268,10 @@ class _Reader:
         words = match["name"].split()
         if words[-1].rpartition("-")[2].rstrip(".").lower() in labels():
             return False
+        if len(words) > 1 and words[0].lower() in labels() and words[-1].islower():
+            return False  # "Action point"
         times = self._names[match["name"].casefold()]
-        if listed and match["bold"] and times == 1:
+        if listed and (match["bold"] or match["role"]) and times == 1:
             return False
         return times >= _NICKNAME or all(word[0].isupper() or word in _PARTICLES for word in words)
 

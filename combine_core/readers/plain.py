@@ -1,4 +1,4 @@
-"""Reads text files: finds the encoding, and the chat that Zoom saves as text."""
+"""Reads text files: finds the encoding, the chat that Zoom saves as text, and logs of IRC."""
 
 from __future__ import annotations
 
@@ -55,6 +55,13 @@ _SAVED = re.compile(
     r"(?P<words>.*(?:\n(?!\d{2}:\d{2}:\d{2}[ \t]).*)*)",
     re.MULTILINE,
 )
+# A log of IRC: "13:02 < anna> The pump leaks". Other lines say who joined or waves.
+_LOGGED = re.compile(
+    r"^\[?(?:\d{4}-\d\d-\d\d[ T])?(?P<time>\d{1,2}:\d\d(?::\d\d)?)\]?[ \t]+"
+    r"<[ @+%~&]?(?P<name>[^\s<>]{1,40})>[ \t]+(?P<words>.*)",
+    re.MULTILINE,
+)
+_HEAD = 2_000
 _RECIPIENT = re.compile(r"\s+to\s+\S.*", re.IGNORECASE)
 _REACTION = re.compile(r"(?:Reacted to|Removed a .{1,40} reaction (?:from|to)) ", re.IGNORECASE)
 _REPLY = re.compile(r"\AReplying to \"[^\n]*\"\s*")
@@ -145,6 +152,9 @@ def read(data: bytes, name: str) -> Reading:
         head = text[: messages[0].start()].strip()
         if not head:
             return _chat(messages, notes)
+    logged = list(_LOGGED.finditer(text)) if "<" in text[:_HEAD] else []
+    if len(logged) >= 2 and 2 * len(logged) >= text.count("\n") - text.count("\n\n"):
+        return _chat(logged, notes)
     return Reading(text, None, notes)
 
 

@@ -98,8 +98,11 @@ def one_line(text: str) -> str:
     return _SPACE.sub(" ", text).strip()
 
 
-def table(builder: Builder, rows: Iterable[Iterable[object]]) -> None:
-    """Add the rows of a table. The first names its columns, unless it looks like those below."""
+def table(builder: Builder, rows: Iterable[Iterable[object]], *, head: bool = True) -> None:
+    """Add the rows of a table. The first names its columns, unless it looks like those below.
+
+    :param head: whether the first row may name the columns
+    """
     written = (tuple("" if cell is None else one_line(str(cell)) for cell in row) for row in rows)
     filled = (row for row in written if any(row))
     first, second = next(filled, ()), next(filled, ())
@@ -108,7 +111,7 @@ def table(builder: Builder, rows: Iterable[Iterable[object]]) -> None:
         builder.add(BlockKind.PARAGRAPH, "".join(first))
         first, second = second, next(filled, ())
     columns: tuple[str, ...] = ()
-    if _is_head(first, second):
+    if head and _is_head(first, second):
         columns = first
         builder.add(BlockKind.HEADING, " | ".join(first))
         first = ()

@@ -77,9 +77,9 @@ def items_of_materials(materials: Iterable[Material], check_time: Callable[[], N
     return list(found.values())
 
 
-def _key(text: str, kind: Kind, headings: str) -> str:
-    """The words in lower case, with those of its headings if it is a decision."""
-    words = f"{text} / {headings}" if kind is Kind.DECISION else text
+def _key(text: str, kind: Kind, matter: str) -> str:
+    """The words in lower case, with those of the title above it if it is a decision."""
+    words = f"{text} / {matter}" if kind is Kind.DECISION else text
     words = words.casefold()
     if words.isascii():
         return b" ".join(words.encode().translate(_PUNCTUATION).split()).decode()
@@ -145,8 +145,8 @@ class _Sayings:
     def add(self, said: Said, position: int) -> None:
         if said.weight < self._least and said.reading.kind is Kind.STATEMENT:
             return
-        headings = " / ".join(said.sentence.block.headings)
-        key = _key(said.sentence.text, said.reading.kind, headings)
+        matter = matter_of(said.sentence.block.headings, said.sentence.language)
+        key = _key(said.sentence.text, said.reading.kind, matter)
         saying = self._found.get(key)
         if saying is None:
             self._found[key] = _Saying(key, position, [said])
@@ -190,18 +190,21 @@ def _given(item: Mapping[str, Any], position: int) -> Item:
     language = language_of(text)
     heading = fields.get("heading")
     section = section_of((heading,), language) if isinstance(heading, str) else Section.OTHER
-    spoken = bool(fields.get("speaker"))
-    block = Block(BlockKind.MESSAGE if spoken else BlockKind.PARAGRAPH, 0, 0)
+    speaker = str(fields.get("speaker") or "")
+    block = Block(BlockKind.MESSAGE if speaker else BlockKind.PARAGRAPH, 0, 0, speaker=speaker)
     sentence = Sentence(text, block, section, language, first=True, last=True)
     reading = read_sentence(sentence)
-    kind = _given_kind(fields) or (kind_of(sentence, reading) if reading else Kind.STATEMENT)
+    given_kind = _given_kind(fields)
+    kind = given_kind or (kind_of(sentence, reading) if reading else Kind.STATEMENT)
+    # What an earlier step took for a number stays one.
+    weight = weight_of(sentence) or (0.1 if given_kind is Kind.NUMBER else 0.0)
     return Item(
         text,
         tuple(item["evidence"]),
         kind,
         section,
         language,
-        weight_of(sentence),
+        weight,
         position,
         fields,
         _key(text, kind, str(fields.get("heading", ""))),

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from combine_core.evidence.facts import Number, numbers_of
 from combine_core.language import Language, lowered
+from combine_core.llm.extract.clauses import rests_on_more, says_so
 from combine_core.llm.extract.vocabulary import Vocabulary, vocabulary_of
 from combine_core.readers import Block, BlockKind
 
@@ -107,16 +108,9 @@ _VERBS = frozenset(
 # Of a sentence; "2: if it rains" is a part of one.
 _BEGINNING = re.compile(r"[^\W_](?!\d?[:)] )|\"[^\"]+\"|'[^']+'(?!\w)|“[^”]+”|„[^“”]+[“”]|«[^»]+»")
 # A question with its answer.
-_ANSWERED = re.compile(r"\?\W* \w")
+_ANSWERED = re.compile(r"[^?(]{20,}\?\W* \w")
 _TWO_WORDS = re.compile(r"\W*\w++(?:[-'’]\w++)*+\W+\w")
 _LETTER = re.compile(r"[^\W\d_]")
-# "The plan should", above a list.
-_UNFINISHED = re.compile(
-    r"\b(?:should|shall|must|will|to|the|an?|of|for|and|or|with|that|is|are|from|by|ergibt sich|soll|und)\Z"
-)
-_LOWER = re.compile(r"(?<![\w'’-])[^\W\d_A-ZÀ-ÖØ-Þ]\w*(?:[-'’]\w+)*")
-_LONGEST_TITLE = 150
-_CONTACT = re.compile(r"<?\S+@\S+|@\S+")
 # Little more than an address.
 _ADDRESS = re.compile(r"(?:.*:|(?:\S+ ){0,4}\S+) <?https?://\S+\W*")
 _NAMING = re.compile(r"[^\W\d_]{3,}")
@@ -129,6 +123,10 @@ _LABEL = re.compile(
     r"\W*(?P<label>[^\W\d_][\w /-]{0,30}?)(?: ?\((?P<owner>[^()]{2,40})\))?\W{0,2}:\s+"
 )
 _URL = re.compile(r"https?://\S+")
+# "Time to recovery: 5 minutes".
+_LABELLED_FIGURE = re.compile(
+    r"(?:\A|; )[^\W\d_][^:;?]{2,40}: (?:about )?[€$£~]?\d[\d.,]*(?: ?[^\W\d_]+| ?[%€$£])?(?=;|\Z)"
+)
 # "Price: 900", in a row that names its columns.
 _CELL_OF_FIGURES = re.compile(r": [€$£]?\d[\d.,]* ?(?:%|[€$£])?(?:;|$)")
 # So many spaces at least. "Rate limiting?" asks nothing without the text around.
@@ -176,6 +174,12 @@ _SUBORDINATE = re.compile(
 )
 # "The first" before "motion".
 _LEAD_IN = re.compile(r"(?<!\w)(?:the )?(?:\w+[- ]){0,3}\Z", re.IGNORECASE)
+# A word that no title writes large.
+_SMALL = re.compile(r"\s[^\W\d_A-ZÄÖÜ]")
+# Arrows, commands and traces.
+_CODE = re.compile(r"[-=]>|→|\s--?[a-z][\w-]*\s|\s[<>|]\s|\AFile \"|\$\(")
+# "EC decided to".
+_ACRONYM = re.compile(r"\b[A-Z]{2,6}\s+")
 _RANGE = re.compile(r"[\d.,]+\s?[-–]?\s?$")
 _PRONOUN = re.compile(r"\s+(?:that|it|this|them|das|dies|es)\W*", re.IGNORECASE)
 # In a requirement, "is open" is a state.
@@ -216,7 +220,7 @@ def matter_of(headings: tuple[str, ...], language: Language) -> str:
 def read_sentence(sentence: Sentence) -> Reading | None:
     """Classify a sentence; ``None`` if it states nothing on its own."""
     text = sentence.text
-    if sentence.section is Section.SILENT or not _says_something(text):
+    if sentence.section is Section.SILENT or not _says_something(sentence):
         return None
     if ("min" in sentence.low or "time" in sentence.low) and _SLOT.match(text):
         return None
@@ -238,7 +242,10 @@ def read_sentence(sentence: Sentence) -> Reading | None:
     if _is_question(text):
         return Reading(Kind.QUESTION) if _is_open_question(sentence, section) else None
     if section is Section.QUESTION and sentence.first and not _NONE.fullmatch(said):
-        return Reading(Kind.QUESTION)
+        clear = (
+            _BEGINNING.match(text) and not words.vague.search(low) and not rests_on_more(low, words)
+        )
+        return Reading(Kind.QUESTION) if clear else None
     signs = any(map(sentence.low.__contains__, words.signs))
     if (
         signs
@@ -246,11 +253,25 @@ def read_sentence(sentence: Sentence) -> Reading | None:
         and words.open.search(sentence.low)
         and not _restricted(text, sentence.language)
         and not _SHALL.search(sentence.low)
+        and not rests_on_more(sentence.low, words)
     ):
         return Reading(Kind.QUESTION)
     if (signs or section is Section.DECISION) and _is_decision(sentence, said, low, section, words):
         return Reading(Kind.DECISION)
     return _STATEMENTS[section is not Section.SUMMARY]
+
+
+def is_whole(sentence: Sentence) -> bool:
+    """Check that a decision tells what was decided. The title right above it may tell it."""
+    words, headings = sentence.words, sentence.block.headings
+    if words.by_title.match(sentence.low) and matter_of(headings, sentence.language):
+        return True
+    if sentence.first and (rests_on_more(sentence.low, words) or words.depends.match(sentence.low)):
+        return False
+    titled = section_of(headings[-1:], sentence.language) is Section.DECISION
+    if titled or sentence.section is not Section.DECISION:
+        return True
+    return _BEGINNING.match(sentence.text) is not None and _is_sentence(sentence)
 
 
 def kind_of(sentence: Sentence, reading: Reading) -> Kind:
@@ -267,26 +288,25 @@ def kind_of(sentence: Sentence, reading: Reading) -> Kind:
 def stands_alone(sentence: Sentence) -> bool:
     """Check whether a sentence can be understood without the one before."""
     words = sentence.words
-    if "? " in sentence.text and not sentence.spoken and _ANSWERED.search(sentence.text):
+    if "? " in sentence.text and not sentence.spoken and _ANSWERED.match(sentence.text):
         return True
     if words.depends.match(sentence.low) or not _BEGINNING.match(sentence.text):
         return False
     if "://" in sentence.text and _ADDRESS.fullmatch(sentence.text):
         return False
-    if sentence.text.startswith("http") or ends_in_number(sentence) or is_title(sentence):
+    if sentence.text.startswith("http") or ends_in_number(sentence) or _CODE.search(sentence.text):
+        return False
+    if rests_on_more(sentence.low, words) or not _is_sentence(sentence):
         return False
     return not (sentence.spoken and words.speech.search(sentence.low))
 
 
-def is_title(sentence: Sentence) -> bool:
-    """Check whether a line names something and states nothing: "Michael Guzman, District C"."""
-    text, language = sentence.text, sentence.language
-    if sentence.block.kind is BlockKind.TABLE_ROW or len(text) > _LONGEST_TITLE:
-        return False
-    for word in _LOWER.finditer(_CONTACT.sub(" ", text) if "@" in text else text):
-        if word[0] not in language.stop_words or sentence.words.states.fullmatch(word[0]):
-            return False
-    return _UNSPACED.search(text) is None
+def _is_sentence(sentence: Sentence) -> bool:
+    """Check that the words state something, and do not only name it: "Michael Guzman, District C"."""
+    text, block = sentence.text, sentence.block
+    if block.columns or _LABELLED_FIGURE.search(text) or _UNSPACED.search(text):
+        return True
+    return says_so(text, sentence.words, speaker=bool(block.speaker))
 
 
 def ends_in_number(sentence: Sentence) -> bool:
@@ -409,9 +429,12 @@ def _is_plural(noun: str, language: Language) -> bool:
     return noun.endswith("s") and not noun.endswith("ss") and noun not in _VERBS
 
 
-def _says_something(text: str) -> bool:
-    if text.rstrip("*_ ").endswith(":") or (text[-1:].isalpha() and _UNFINISHED.search(text)):
+def _says_something(sentence: Sentence) -> bool:
+    text = sentence.text
+    if text.rstrip("*_ ").endswith((":", ",")):
         return False  # it announces what follows
+    if text[-1:].isalpha() and sentence.words.unfinished.search(sentence.low, len(text) - 12):
+        return False
     if " " not in text and not _UNSPACED.search(text):
         return False  # a name
     if _TWO_WORDS.match(_URL.sub("", text) if "://" in text else text):
@@ -438,13 +461,15 @@ def _is_question(text: str) -> bool:
 
 def _is_open_question(sentence: Sentence, section: Section) -> bool:
     words = sentence.words
-    if words.vague.search(sentence.low):
+    if words.vague.search(sentence.low) or rests_on_more(sentence.low, words):
         return False  # it means nothing without the sentence before
+    if not sentence.block.speaker and words.aloud.search(sentence.low):
+        return False
     if section is Section.QUESTION:
         return True
     if sentence.block.number or sentence.text[0] == "(" or not words.asks.search(sentence.low):
         return False  # an instruction that asks the reader, or a fragment
-    if words.addresses.search(sentence.low):
+    if words.addresses.search(sentence.low) or not _SMALL.search(sentence.text):
         return False
     # What follows may answer it.
     return (
@@ -508,6 +533,11 @@ def _performative(sentence: Sentence, low: str, words: Vocabulary) -> tuple[int,
         decides = words.decides.match(low, deed.end()) if deed else None
         if decides is not None:
             return group.start(), decides.end()
+    for acronym in (
+        _ACRONYM.finditer(sentence.text) if deeds and len(low) == len(sentence.text) else ()
+    ):
+        if decides := words.decides.match(low, acronym.end()):
+            return acronym.start(), decides.end()
     outcome = words.outcome.search(low) if not sentence.spoken else None
     if outcome is None:
         return None
@@ -603,7 +633,15 @@ def _owner(sentence: Sentence, said: str, low: str, label: re.Match[str] | None)
         if not words.no_owner.fullmatch(name) and not words.imperative.match(low):
             return name
     handle = _HANDLE.search(said)
-    return handle[0] if handle else sentence.block.speaker
+    if handle is None:
+        return sentence.block.speaker
+    before = low[: handle.start()].split()
+    # "Contact @anna" says with whom.
+    return (
+        ""
+        if before and (before[-1] in words.full_verbs or before[-1] in words.prepositions)
+        else handle[0]
+    )
 
 
 def _due(said: str, low: str, words: Vocabulary) -> str:

@@ -1,6 +1,7 @@
 """Read a source sentence by sentence, with the kind, the place and the weight of each."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from operator import itemgetter
@@ -22,6 +23,7 @@ from combine_core.llm.extract.kinds import (
     Sentence,
     is_bare,
     is_labelled_decision,
+    is_whole,
     moves,
     needs_more,
     read_sentence,
@@ -35,6 +37,12 @@ from combine_core.llm.extract.vocabulary import vocabulary_of
 from combine_core.readers import SILENT, Block, BlockKind, read_blocks
 
 _WORD = re.compile(r"[^\W\d_]\w+")
+# An agenda is a smaller part of the text than what was said about it.
+_AGENDA = 0.4
+# So many signs of thinking aloud in a hundred words.
+_ALOUD = 1.5
+_THOUGHT = 0.5
+_ELLIPSIS = re.compile(r"(?<!\.)\.\.\.|…|\?{2,}")
 _first_letter = itemgetter(0)
 # To begin with a letter of its own makes a pattern fast.
 _CODE = re.compile(r"(?P<letters>[A-Z](?<!\w[A-Z])[A-Z]{1,7})[- ]?(?P<number>\d{3,6})\b")
@@ -74,12 +82,15 @@ class SourceReader:
         low = lowered(material.text)
         self._motions = any(map(low.__contains__, vocabulary_of(self._language).motion_signs))
         self._sections: dict[tuple[str, ...], Section] = {}
+        self._agendas = self._agendas_in()
         self._people = self._names_of_people()
         self._codes = frozenset(
             code["number"]
             for code in _CODE.finditer(material.text)
             if self._language.unit(code["letters"].lower()) is None
         )
+        signs = len(vocabulary_of(self._language).aloud.findall(low)) + len(_ELLIPSIS.findall(low))
+        self._aloud = 100 * signs > _ALOUD * len(low.split())
         self._asked: tuple[int, int] | None = None
         self._held: list[Said] = []
         self._listed: set[str] = set()
@@ -100,10 +111,26 @@ class SourceReader:
             self._held += found
         yield from self._held
 
+    def _agendas_in(self) -> frozenset[str]:
+        """Return the titles of agendas that only announce what stands elsewhere in the source."""
+        agenda = vocabulary_of(self._language).agenda
+        lengths = Counter[str]()
+        for block in self._blocks:
+            titles = {
+                title for title in block.headings if agenda.fullmatch(lowered(title).strip(" :"))
+            }
+            lengths.update(dict.fromkeys(titles, block.end - block.start))
+        return frozenset(
+            title for title, length in lengths.items() if length < _AGENDA * len(self._text)
+        )
+
     def _section(self, block: Block) -> Section:
         section = self._sections.get(block.headings)
         if section is None:
-            section = self._sections[block.headings] = section_of(block.headings, self._language)
+            section = section_of(block.headings, self._language)
+            if not self._agendas.isdisjoint(block.headings):
+                section = Section.SILENT
+            self._sections[block.headings] = section
         return section
 
     def _names_of_people(self) -> frozenset[str]:
@@ -144,7 +171,9 @@ class SourceReader:
             if sentence.section is Section.ACTION and self._nested(block, sentence):
                 sentence = replace(sentence, section=Section.OTHER)
             reading = None if _CODE_ALONE.fullmatch(text, start, end) else read_sentence(sentence)
-            if reading is None:
+            if reading is None or (
+                reading.kind is Kind.QUESTION and self._answered(following, block, sentence.text)
+            ):
                 continue
             if reading.kind is Kind.DECISION and not block.headings and is_bare(sentence):
                 continue
@@ -156,7 +185,13 @@ class SourceReader:
                 sentence = replace(sentence, text=plain_text(text[first:end]))
                 if found and (found[-1].start, found[-1].end) == before:
                     found.pop()
-            found.append(Said(sentence, reading, first, end, weight_of(sentence) / discount))
+                sentence = replace(sentence, first=True)
+            if reading.kind is Kind.DECISION and not is_whole(sentence):
+                continue
+            weight = weight_of(sentence) / discount
+            if self._aloud and not sentence.spoken:
+                weight -= _THOUGHT
+            found.append(Said(sentence, reading, first, end, max(weight, 0.0)))
         return found
 
     def _nested(self, block: Block, sentence: Sentence) -> bool:
@@ -194,11 +229,18 @@ class SourceReader:
         )
 
     def _may_answer(self, following: Block | None, block: Block) -> bool:
-        return following is not None and (
-            following.headings == block.headings
-            and following.kind is block.kind is BlockKind.LIST_ITEM
-            and not self._text[following.start : following.end].rstrip().endswith("?")
-        )
+        if (
+            following is None
+            or following.kind is not block.kind
+            or following.headings != block.headings
+        ):
+            return False
+        return not self._text[following.start : following.end].rstrip().endswith("?")
+
+    def _answered(self, following: Block | None, block: Block, words: str) -> bool:
+        """Check whether the answer to a question stands in the list below it."""
+        below = following is not None and len(following.headings) > len(block.headings)
+        return below and following.headings[-1] == words.rstrip(":")
 
     def _settled(self, sentence: Sentence, end: int, found: list[Said]) -> bool:
         """Check whether the sentence settles the pending question or motion, and join the two if so."""
@@ -280,13 +322,13 @@ def weight_of(sentence: Sentence) -> float:
     weight = 1.0 if 6 <= len(words) <= 40 else 0.6 if len(words) >= 3 else 0.0
     padded = f" {sentence.low} "
     if not sentence.spoken and any(map(padded.__contains__, sentence.words.speaks)):
-        weight -= 0.5  # "I" without a speaker
+        weight -= 1.0  # "I" without a speaker
     if text[-1:] not in ".!…。)":
         weight -= 0.1 if len(words) >= _FRAGMENT or block.done is not None else 0.3
     capitals = 0 if text[1:].islower() else sum(map(str.isupper, map(_first_letter, words[1:])))
     weight += 0.15 * min(capitals + (_DIGIT.search(text) is not None), 3)
     if sentence.spoken:
-        weight -= 0.4 if block.kind is BlockKind.MESSAGE else 0.7
+        weight -= 0.6 if block.kind is BlockKind.MESSAGE else 0.9
         if sentence.words.agrees.search(sentence.low):
             weight += 0.8
     if block.kind in (BlockKind.TABLE_ROW, BlockKind.QUOTATION):

@@ -11,6 +11,20 @@ from combine_core.yaml_files import load_yaml
 
 # Plain texts to look for, no regular expressions.
 _PARTS = ("signs", "motion_signs", "formality_signs", "speaks")
+# Plain words.
+_WORDS = frozenset(
+    (
+        "verbs",
+        "full_verbs",
+        "nouns",
+        "subordinates",
+        "relatives",
+        "subjects",
+        "no_subjects",
+        "function_words",
+        "prepositions",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -40,13 +54,29 @@ class Vocabulary:
     :ivar addresses: speaks to the reader
     :ivar formality_signs: parts of words; without one, a sentence is no formality
     :ivar formality: stands in sentences about the meeting itself: who opened it, who was there
-    :ivar states: verbs that are stop words, and make a sentence of names
     :ivar asks: begins a question, or a clause that asks
     :ivar vague: a question with it means nothing without the sentence before
     :ivar one_decision: a title above one decision and its reasons
     :ivar speaks: parts of sentences in which somebody speaks of themselves
     :ivar commits: how a sentence that decides begins among reasons
     :ivar gist: stands in sentences that say what a thing is or is for
+    :ivar refers: points at something outside of the sentence
+    :ivar pronouns: stand for something that was named before
+    :ivar personal: those of them that stand for a person or a thing, and for no sentence: "it"
+    :ivar by_title: a decision begins so if the title above it says what it is about
+    :ivar verbs: forms that only a verb has: "is", "took"
+    :ivar full_verbs: first forms of further verbs
+    :ivar nouns: those of them that are nouns as well: "plan"
+    :ivar subordinates: begin a clause that says nothing alone: "which"
+    :ivar relatives: the same behind a comma
+    :ivar subjects: words that may be a subject although they name nothing: "we"
+    :ivar no_subjects: words before a noun, so that what follows is no verb: "the"
+    :ivar function_words: name nothing
+    :ivar prepositions: behind a participle, these say that it is none of a subject: "covered in"
+    :ivar unfinished: how half of a sentence ends
+    :ivar agenda: a whole title above what is to be talked about
+    :ivar aloud: signs of people who think while they write
+    :ivar verb_first: whether a verb may stand before its subject
     """
 
     signs: tuple[str, ...]
@@ -82,13 +112,38 @@ class Vocabulary:
     addresses: re.Pattern[str]
     formality_signs: tuple[str, ...]
     formality: re.Pattern[str]
-    states: re.Pattern[str]
     asks: re.Pattern[str]
     vague: re.Pattern[str]
     one_decision: re.Pattern[str]
     speaks: tuple[str, ...]
     commits: re.Pattern[str]
     gist: re.Pattern[str]
+    refers: re.Pattern[str]
+    pronouns: re.Pattern[str]
+    personal: re.Pattern[str]
+    by_title: re.Pattern[str]
+    verbs: frozenset[str]
+    full_verbs: frozenset[str]
+    nouns: frozenset[str]
+    subordinates: frozenset[str]
+    relatives: frozenset[str]
+    subjects: frozenset[str]
+    no_subjects: frozenset[str]
+    function_words: frozenset[str]
+    prepositions: frozenset[str]
+    unfinished: re.Pattern[str]
+    agenda: re.Pattern[str]
+    aloud: re.Pattern[str]
+    verb_first: bool
+
+    def stem_of_verb(self, word: str) -> str | None:
+        """The first form of a verb in the present tense; ``None`` if it is not known as a verb."""
+        endings = ("", "s", "es", "ies") if word.endswith("s") else ("",)
+        for ending in endings:
+            stem = word.removesuffix(ending) + ("y" if ending == "ies" else "")
+            if stem in self.full_verbs:
+                return stem
+        return None
 
 
 def vocabulary_of(language: Language) -> Vocabulary:
@@ -121,15 +176,19 @@ def _vocabularies() -> dict[str, Vocabulary]:
 
 
 def _read(words: dict[str, Any]) -> Vocabulary:
-    values: dict[str, Any] = {
-        name: tuple(patterns)
-        if name in _PARTS
-        else re.compile(rf"(?<!\w)(?:{'|'.join(patterns)})(?!\w)")
-        for name, patterns in words.items()
-        if name != "sections"
-    }
+    values = {name: _read_one(name, value) for name, value in words.items() if name != "sections"}
     sections = {
         kind: re.compile(rf"(?:{'|'.join(titles)})", re.IGNORECASE)
         for kind, titles in words["sections"].items()
     }
     return Vocabulary(sections=sections, **values)
+
+
+def _read_one(name: str, value: Any) -> Any:
+    if isinstance(value, bool):
+        return value
+    if name in _WORDS:
+        return frozenset(value.split())
+    if name in _PARTS:
+        return tuple(value)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(value)})(?!\w)")

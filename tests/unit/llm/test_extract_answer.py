@@ -285,10 +285,11 @@ def test_an_item_that_cannot_fit_is_left_out():
     }
 
     answer = extract(
-        schema_of(numbers=list_of(item)), "It is 5 EUR. It is a very long way to pay all of 5 EUR."
+        schema_of(numbers=list_of(item)),
+        "Tea is 5 EUR. Tea is a very long way to pay all of 5 EUR.",
     )
 
-    assert wording(answer["numbers"]) == ["It is 5 EUR."]
+    assert wording(answer["numbers"]) == ["Tea is 5 EUR."]
 
 
 def test_items_of_an_earlier_step_are_used_instead_of_the_sources():
@@ -537,8 +538,11 @@ def test_a_motion_stands_with_its_approval():
 def test_reasons_below_the_title_of_one_decision_are_no_decisions():
     assert decisions_in(
         "## Decision\n\nUse the gatekeeper for policies of the cluster.\n\n"
-        "Its language is a strength. The team knows it well.\n\nWe will run it in all clusters.\n"
-    ) == ["Use the gatekeeper for policies of the cluster.", "We will run it in all clusters."]
+        "Its language is a strength. The team knows it well.\n\nWe will run the gatekeeper in all clusters.\n"
+    ) == [
+        "Use the gatekeeper for policies of the cluster.",
+        "We will run the gatekeeper in all clusters.",
+    ]
 
 
 def test_of_a_row_the_requirement_counts_and_not_its_longer_reasons():

@@ -459,7 +459,7 @@ def test_below_a_title_only_the_first_sentence_of_an_entry_counts():
     assert later("The result should be better.", Section.ACTION) is Kind.STATEMENT
     assert later("Add a link to the page.", Section.ACTION) is Kind.ACTION
     assert later("The vendor has two offices.", Section.QUESTION) is Kind.STATEMENT
-    assert later("Who pays for it then?", Section.QUESTION) is Kind.QUESTION
+    assert later("Who pays for the pump then?", Section.QUESTION) is Kind.QUESTION
 
 
 def test_a_row_of_figures_without_names_is_no_number():
