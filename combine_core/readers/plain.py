@@ -153,7 +153,7 @@ def read(data: bytes, name: str) -> Reading:
         if not head:
             return _chat(messages, notes)
     logged = list(_LOGGED.finditer(text)) if "<" in text[:_HEAD] else []
-    if len(logged) >= 2 and 2 * len(logged) >= text.count("\n") - text.count("\n\n"):
+    if len(logged) >= 2 and 3 * len(logged) >= text.count("\n") - text.count("\n\n"):
         return _chat(logged, notes)
     return Reading(text, None, notes)
 

@@ -193,12 +193,15 @@ _DENIED_CONTENT = re.compile(r"\b(?:not to|no longer|that no\w*)\s*$", re.IGNORE
 
 def section_of(headings: tuple[str, ...], language: Language) -> Section:
     """Return the section that the nearest known title above a block announces."""
-    sections = vocabulary_of(language).sections
+    vocabulary = vocabulary_of(language)
     for distance, heading in enumerate(reversed(headings)):
         title = _NUMBERING.sub("", heading, count=1).strip(" :*_.!–-").casefold()
-        for name, pattern in sections.items():
-            if pattern.fullmatch(title) and not (name == "silent" and distance):
-                return _section_named(name)
+        for name, pattern in vocabulary.sections.items():
+            if not pattern.fullmatch(title) or (name == "silent" and distance):
+                continue
+            if name == "decision" and distance and vocabulary.one_decision.fullmatch(title):
+                return Section.OTHER  # further titles below one decision are about its details
+            return _section_named(name)
     return Section.OTHER
 
 
@@ -261,9 +264,11 @@ def read_sentence(sentence: Sentence) -> Reading | None:
     return _STATEMENTS[section is not Section.SUMMARY]
 
 
-def is_whole(sentence: Sentence) -> bool:
-    """Check that a decision tells what was decided. The title right above it may tell it."""
+def is_clear(sentence: Sentence, kind: Kind) -> bool:
+    """Check that a decision or a task tells what it is about. The title right above it may tell it."""
     words, headings = sentence.words, sentence.block.headings
+    if kind is Kind.ACTION:
+        return not rests_on_more(sentence.low, words)
     if words.by_title.match(sentence.low) and matter_of(headings, sentence.language):
         return True
     if sentence.first and (rests_on_more(sentence.low, words) or words.depends.match(sentence.low)):
@@ -307,6 +312,12 @@ def _is_sentence(sentence: Sentence) -> bool:
     if block.columns or _LABELLED_FIGURE.search(text) or _UNSPACED.search(text):
         return True
     return says_so(text, sentence.words, speaker=bool(block.speaker))
+
+
+def goes_on(sentence: Sentence) -> bool:
+    """Check whether a sentence is understood with the one before: "This took an hour." """
+    words = sentence.words
+    return words.goes_on.match(sentence.low) is not None and _is_sentence(sentence)
 
 
 def ends_in_number(sentence: Sentence) -> bool:

@@ -21,9 +21,10 @@ from combine_core.llm.extract.kinds import (
     Reading,
     Section,
     Sentence,
+    goes_on,
     is_bare,
+    is_clear,
     is_labelled_decision,
-    is_whole,
     moves,
     needs_more,
     read_sentence,
@@ -41,6 +42,8 @@ _WORD = re.compile(r"[^\W\d_]\w+")
 _AGENDA = 0.4
 # So many signs of thinking aloud in a hundred words.
 _ALOUD = 1.5
+# Of two sentences in one statement, in letters.
+_LONGEST_JOINED = 400
 _THOUGHT = 0.5
 _ELLIPSIS = re.compile(r"(?<!\.)\.\.\.|…|\?{2,}")
 _first_letter = itemgetter(0)
@@ -103,6 +106,8 @@ class SourceReader:
                 check_time()
             if block.kind in SILENT or self._section(block) is Section.SILENT:
                 continue
+            if self._in_italics(block) and self._section(block) is Section.OTHER:
+                continue  # a note on the text, or what a template asks for
             following = self._blocks[number + 1] if number + 1 < len(self._blocks) else None
             found = self._said_in(block, following)
             if self._asked is None or not self._held or self._asked[0] > self._held[-1].start:
@@ -132,6 +137,10 @@ class SourceReader:
                 section = Section.SILENT
             self._sections[block.headings] = section
         return section
+
+    def _in_italics(self, block: Block) -> bool:
+        words = self._text[block.body : block.end].strip()
+        return words[:1] in "*_" and words[-1:] in "*_" and words[:2] not in ("**", "__")
 
     def _names_of_people(self) -> frozenset[str]:
         """Return the first and last names of those who speak or are listed as present."""
@@ -186,13 +195,32 @@ class SourceReader:
                 if found and (found[-1].start, found[-1].end) == before:
                     found.pop()
                 sentence = replace(sentence, first=True)
-            if reading.kind is Kind.DECISION and not is_whole(sentence):
+            if reading.kind in (Kind.DECISION, Kind.ACTION) and not is_clear(
+                sentence, reading.kind
+            ):
+                continue
+            if (
+                index
+                and not sentence.spoken
+                and reading.kind is Kind.STATEMENT
+                and goes_on(sentence)
+            ):
+                self._join(found, spans[index - 1], end)
                 continue
             weight = weight_of(sentence) / discount
             if self._aloud and not sentence.spoken:
                 weight -= _THOUGHT
             found.append(Said(sentence, reading, first, end, max(weight, 0.0)))
         return found
+
+    def _join(self, found: list[Said], before: tuple[int, int], end: int) -> None:
+        """Add a sentence to the statement before it, unless this has grown long."""
+        last = found[-1] if found else None
+        if last is None or last.end != before[1] or end - last.start > _LONGEST_JOINED:
+            return
+        if last.reading.kind is Kind.STATEMENT and last.weight:
+            last.sentence = replace(last.sentence, text=plain_text(self._text[last.start : end]))
+            last.end = end
 
     def _nested(self, block: Block, sentence: Sentence) -> bool:
         """Check for a note below a task, which is no task unless it says so."""
@@ -223,24 +251,28 @@ class SourceReader:
             self._section(block),
             self._language,
             first=index == 0,
-            last=index == len(spans) - 1 and not self._may_answer(following, block),
+            last=index == len(spans) - 1
+            and not self._may_answer(following, block, alone=len(spans) == 1),
             people=self._people,
             codes=self._codes,
         )
 
-    def _may_answer(self, following: Block | None, block: Block) -> bool:
-        if (
-            following is None
-            or following.kind is not block.kind
-            or following.headings != block.headings
-        ):
+    def _may_answer(self, following: Block | None, block: Block, *, alone: bool) -> bool:
+        """Check whether the next block may answer a question: it goes on with the list, or with a form.
+
+        :param alone: whether the block holds nothing but the question
+        """
+        if following is None or following.headings != block.headings:
+            return False
+        if following.kind is not block.kind or (block.kind is BlockKind.PARAGRAPH and not alone):
             return False
         return not self._text[following.start : following.end].rstrip().endswith("?")
 
     def _answered(self, following: Block | None, block: Block, words: str) -> bool:
         """Check whether the answer to a question stands in the list below it."""
-        below = following is not None and len(following.headings) > len(block.headings)
-        return below and following.headings[-1] == words.rstrip(":")
+        if following is None or len(following.headings) <= len(block.headings):
+            return False
+        return following.headings[-1] == words.rstrip(":")
 
     def _settled(self, sentence: Sentence, end: int, found: list[Said]) -> bool:
         """Check whether the sentence settles the pending question or motion, and join the two if so."""
@@ -262,10 +294,8 @@ class SourceReader:
 
 
 def _discount(text: str, block: Block, following: Block | None) -> int:
-    """By how much a block counts less: it is about the text, or names what a list below it is about."""
+    """By how much a block counts less, because it names what stands below it."""
     words = text[block.body : block.end].strip()
-    if words[:1] in "*_" and words[-1:] in "*_" and words[:2] not in ("**", "__"):
-        return 2  # in italics
     if following is None:
         return 1
     if block.kind is BlockKind.PARAGRAPH:
@@ -319,7 +349,7 @@ def weight_of(sentence: Sentence) -> float:
     if not about_itself and not stands_alone(sentence):
         return 0.0
     words = _WORD.findall(text)
-    weight = 1.0 if 6 <= len(words) <= 40 else 0.6 if len(words) >= 3 else 0.0
+    weight = 1.0 if 6 <= len(words) <= 70 else 0.6 if len(words) >= 3 else 0.0
     padded = f" {sentence.low} "
     if not sentence.spoken and any(map(padded.__contains__, sentence.words.speaks)):
         weight -= 1.0  # "I" without a speaker
@@ -329,10 +359,12 @@ def weight_of(sentence: Sentence) -> float:
     weight += 0.15 * min(capitals + (_DIGIT.search(text) is not None), 3)
     if sentence.spoken:
         weight -= 0.6 if block.kind is BlockKind.MESSAGE else 0.9
+        if text.partition(":")[0] in sentence.people:
+            return 0.0  # an answer to somebody
         if sentence.words.agrees.search(sentence.low):
             weight += 0.8
     if block.kind in (BlockKind.TABLE_ROW, BlockKind.QUOTATION):
-        weight -= 0.4
+        weight -= 0.2 if block.columns else 0.4
     if sentence.section is Section.SUMMARY:
         weight += 1.2 if sentence.first else 0.8
     elif sentence.section is Section.OUTCOME:

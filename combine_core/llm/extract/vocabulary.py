@@ -74,6 +74,7 @@ class Vocabulary:
     :ivar function_words: name nothing
     :ivar prepositions: behind a participle, these say that it is none of a subject: "covered in"
     :ivar unfinished: how half of a sentence ends
+    :ivar goes_on: begins a sentence that is understood with the one before
     :ivar agenda: a whole title above what is to be talked about
     :ivar aloud: signs of people who think while they write
     :ivar verb_first: whether a verb may stand before its subject
@@ -132,6 +133,7 @@ class Vocabulary:
     function_words: frozenset[str]
     prepositions: frozenset[str]
     unfinished: re.Pattern[str]
+    goes_on: re.Pattern[str]
     agenda: re.Pattern[str]
     aloud: re.Pattern[str]
     verb_first: bool

@@ -183,7 +183,7 @@ def test_other_lists_get_what_their_description_names():
 
 
 def test_the_best_come_first_and_at_most_as_many_as_allowed():
-    text = "It returns 503. The fee is 300 EUR. It took five days. The other fee is 200 EUR."
+    text = "It returns 503. The fee is 300 EUR. The work took five days. The other fee is 200 EUR."
 
     answer = extract(schema_of(numbers=list_of(maxItems=2)), text)
 
@@ -470,13 +470,13 @@ The pump was made in the north.
 
 def test_what_a_label_decides_may_take_two_sentences():
     text = (
-        "Decision: The editors merge small changes. The list confirms each of them."
+        "Decision: The editors merge small changes. The list confirms each change."
         " The members need to look at the rest.\n\n"
         "The pump was made in the north.\n"
     )
     assert wording(extract(BRIEF, text)["decisions"]) == [
         "Decision: The editors merge small changes.",
-        "The list confirms each of them.",
+        "The list confirms each change.",
     ]
 
 
