@@ -1,14 +1,14 @@
-"""What the session adds to a request: CPU of this process, and SQL statements.
+"""Measure the CPU time and the SQL statements that a session adds to a request.
 
-Run: python benchmarks/auth/session.py [rounds]
+Usage: python benchmarks/auth/session.py [rounds]
 
-Requests to one view, which sends one statement, take turns, so that other load on the machine affects
-them alike: without credentials, with a session, with a personal access token, and with the access token
-of a client. The result is the difference of their medians. CPU is that of the thread, without
-PostgreSQL's.
+The requests go to one view, which sends one statement: without credentials, with a session, with a
+personal access token, and with the access token of a client. They alternate, so that other load on
+the machine affects all of them. The result is the difference of the medians. Only the CPU time of
+this thread counts, without that of PostgreSQL.
 
-It also compares how long it takes to refuse a client that does not exist, and one with a wrong secret:
-the two must not differ (RFC 6749, 2.3.1).
+The script also compares the time to reject an unknown client with the time to reject a wrong
+secret. The two must not differ (RFC 6749, 2.3.1).
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ ROUNDS = 3000
 WARM_UP = 300
 
 
-def one(request: Any) -> dict[str, Any]:
-    """The view: asks who is there, and the database one thing."""
+def read_one(request: Any) -> dict[str, Any]:
+    """Check the identity of the user and send one SQL statement."""
     identity = request.identity
     value = request.dbsession.scalar(text("SELECT 1"))
     return {"value": value, "email": identity and identity.email}
 
 
-def build(url: str) -> Any:
-    """A small application on combine_auth."""
+def make_app(url: str) -> Any:
+    """Return a small application on combine_auth."""
     ini = {"combine_core.environment": "development", "combine_core.database_url": url}
     loaded = load_all(ini, None, {}, [CoreSettings, AuthSettings])
     with Configurator(settings={**ini, SETTINGS_KEY: loaded}) as config:
@@ -61,14 +61,14 @@ def build(url: str) -> Any:
         config.include("combine_core.database")
         config.include("combine_core.pages")
         config.include("combine_auth")
-        config.add_route("one", "/one")
-        config.add_view(one, route_name="one", renderer="json")
+        config.add_route("read_one", "/one")
+        config.add_view(read_one, route_name="read_one", renderer="json")
         return config.make_wsgi_app()
 
 
 def measure(url: str, rounds: int) -> dict[str, float]:
-    """Median CPU of a request of each kind, in milliseconds."""
-    app = build(url)
+    """Return the median CPU time of each kind of request, in milliseconds."""
+    app = make_app(url)
     with session_factory(app.registry).begin() as session:
         user = get_or_create_user(session, "ann@example.com")
         cookie = start_session(session, user.id)
@@ -148,7 +148,7 @@ def _call(app: Callable[..., Any], request: Request) -> str:
 
 
 def main() -> None:
-    """Start a PostgreSQL, measure, and say by how much each kind is dearer than nobody."""
+    """Start PostgreSQL, measure, and print the extra cost of each kind over an anonymous request."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     with tempfile.TemporaryDirectory(prefix="combine-bench-") as folder:
         Path(folder).chmod(0o755)

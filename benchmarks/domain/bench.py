@@ -1,8 +1,9 @@
-"""How long it takes to read and run sources, and the memory of the worker: ``make bench-domain``.
+"""Measure how long it takes to read and run sources, and the memory of the worker: ``make
+bench-domain``.
 
-It starts a PostgreSQL server and a worker of their own, adds sources of made-up minutes, and runs the line
-``brief`` on them with the model ``extract``. It prints what it measured beside what is wanted, and ends with
-status 1 if anything is missed. Run it on a machine that has nothing else to do.
+The script starts PostgreSQL and a worker, adds generated minutes as sources, and runs the line
+``brief`` on them with the model ``extract``. It prints each measurement with its target, and exits
+with status 1 if one misses its target. Run it on an idle machine.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from tests.unit.readers.test_files import pdf
 ROOT = Path(__file__).resolve().parents[2]
 MB = 1024 * 1024
 POLL_S = 0.02
-# To look at the memory of all processes takes as long as a source of many kilobytes.
+# Measuring the memory of all processes takes as long as reading a source of many kilobytes.
 MEMORY_POLL_S = 0.1
 PATIENCE_S = 300
 
@@ -82,7 +83,7 @@ SENTENCES = (
 
 
 def minutes(size: int, seed: int) -> str:
-    """Minutes of about so many bytes, with headings, paragraphs and lists."""
+    """Return minutes of about this many bytes, with headings, paragraphs and lists."""
     chance = random.Random(seed)  # noqa: S311
 
     def sentence() -> str:
@@ -113,7 +114,7 @@ def minutes(size: int, seed: int) -> str:
 
 
 def pages(count: int) -> bytes:
-    """A PDF of so many pages, full of text."""
+    """Return a PDF file with this many pages full of text."""
     texts = [textwrap.wrap(minutes(3500, page), 100) for page in range(count)]
     return pdf(*texts)
 
@@ -130,7 +131,7 @@ def database() -> Iterator[str]:
 
 @contextmanager
 def worker(url: str) -> Iterator[psutil.Process]:
-    """A worker as people start it."""
+    """Start a worker as an operator does."""
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
             [str(Path(sys.executable).with_name("combine")), "worker", "-c", str(ROOT / "production.ini")],
@@ -145,7 +146,7 @@ def worker(url: str) -> Iterator[psutil.Process]:
 
 
 def memory_of(worker: psutil.Process) -> float:
-    """The megabytes that the worker and the processes it has started hold, what they share counted once."""
+    """Return the memory of the worker and its child processes in MB. Shared memory counts once."""
     held = 0
     with suppress(psutil.NoSuchProcess):
         for process in (worker, *worker.children(recursive=True)):
@@ -155,7 +156,7 @@ def memory_of(worker: psutil.Process) -> float:
 
 
 class Bench:
-    """Reads and runs sources in one database, and compares with what is wanted."""
+    """Reads and runs sources in one database, and compares the results with the targets."""
 
     def __init__(self, url: str) -> None:
         self._settings = CoreSettings(database_url=url)  # type: ignore[arg-type]
@@ -175,9 +176,9 @@ class Bench:
         look: Callable[[], None] = lambda: None,
         poll: float = POLL_S,
     ) -> float:
-        """The seconds from the bytes of the files to the document.
+        """Return the seconds from the upload of the files to the document.
 
-        :param look: called every ``poll`` seconds meanwhile
+        :param look: called every ``poll`` seconds during the run
         """
         started = time.monotonic()
         with self._sessions.begin() as session:
@@ -217,7 +218,9 @@ def main() -> int:
     with database() as url:
         bench = Bench(url)
         with worker(url):
-            bench.read_and_run(("small.md", minutes(2000, 0).encode()))  # starts what starts once
+            bench.read_and_run(
+                ("small.md", minutes(2000, 0).encode())
+            )  # This starts everything that starts only once.
             for size, most in ((1, 1.5), (4, 4.0)):
                 text = minutes(size * MB - 1, size).encode()
                 bench.report(f"{size} MB of text", bench.read_and_run(("text.md", text)), most, "s")

@@ -1,14 +1,18 @@
-"""Compares verdicts with human judgements of factual consistency: QAGS (Wang et al., ACL 2020).
+"""Compare verdicts with human judgements of factual consistency: QAGS (Wang et al., ACL 2020).
 
-Run: python benchmarks/evidence/qags.py FOLDER [cnndm|xsum] [even|odd|all]
+Usage: python benchmarks/evidence/qags.py FOLDER [cnndm|xsum] [even|odd|all]
 
-FOLDER is `data/` of https://github.com/W4ngatang/qags, which holds `mturk_cnndm.jsonl` and
-`mturk_xsum.jsonl`. A sentence is faithful if most of its annotators say so. QAGS has no quotes: up to three
-sentences of the article serve as quotes, each the one that holds most of what those before it leave out.
-Rules were developed on the even articles of CNN/DM; the odd ones are for the test.
+FOLDER is `data/` of https://github.com/W4ngatang/qags, with `mturk_cnndm.jsonl` and
+`mturk_xsum.jsonl`. A sentence counts as faithful if most of its annotators say so. QAGS has no
+quotes, so up to three sentences of the article serve as quotes. Each is the sentence that covers
+most of the words that the earlier ones do not cover.
 
-Prints, for a score behind the verdict and for simple baselines, the area under the curve and how many of
-the unfaithful sentences it catches while it flags 15 % of the faithful ones; then the verdict itself.
+The rules were developed on the even-numbered articles of CNN/DM. The odd-numbered ones are the test
+set.
+
+For the score behind the verdict and for simple baselines, the script prints the area under the
+curve, and the share of unfaithful sentences that the score catches while it flags 15 % of the
+faithful ones. It then prints the same for the verdict itself.
 """
 
 from __future__ import annotations
@@ -37,7 +41,7 @@ Grams = set[tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Statement:
-    """A sentence of a summary with its article, and whether most annotators find it faithful."""
+    """A sentence of a summary, its article, and whether most annotators find it faithful."""
 
     text: str
     article: tuple[str, ...]
@@ -61,7 +65,7 @@ def read(folder: Path, name: str, half: str) -> Iterator[Statement]:
 
 
 def untokenised(text: str) -> str:
-    """Undo what the data set's tokeniser did: "3, 000", "well - known", "$ 5", "u. s.", "` ` quoted' '"."""
+    """Undo the tokenization of the data set: "3, 000", "well - known", "$ 5", "u. s.", "` ` quoted' '"."""
     text = re.sub(r"` `|``|''|' '(?=\w)|(?<=[.,?!])' '", '"', text)
     text = re.sub(r"\b([a-z])\. (?=[a-z]\.)", r"\1.", text, flags=re.IGNORECASE)
     text = re.sub(r"(\d)([.,]) (\d)", r"\1\2\3", text).replace(" - ", "-").replace("`", "'")
@@ -81,7 +85,7 @@ def words_of(text: str) -> list[str]:
 
 
 def quoted(statement: Statement) -> list[str]:
-    """The sentences that someone would quote, in their order: the best one, then what adds most to it."""
+    """Return the sentences that a reader would quote, in order: the best one, then those that add most."""
     missing = parts(statement.text)
     left = {number: parts(sentence) for number, sentence in enumerate(statement.article)}
     chosen: list[int] = []
@@ -95,7 +99,7 @@ def quoted(statement: Statement) -> list[str]:
 
 
 def parts(text: str) -> Grams:
-    """The words and pairs of words."""
+    """Return the words and the pairs of words."""
     words = words_of(text)
     return {*grams(words, 1), *grams(words, 2)}
 
@@ -105,7 +109,7 @@ def weight(shared: Grams) -> float:
 
 
 def scores(statement: Statement) -> dict[str, float]:
-    """Each measure of how faithful it is: higher is better."""
+    """Return each score of faithfulness. Higher is better."""
     words = words_of(statement.text)
     article = [words_of(sentence) for sentence in statement.article]
     every = [word for sentence in article for word in sentence]
@@ -141,7 +145,7 @@ def area(pairs: list[tuple[float, bool]]) -> float:
 
 
 def caught(pairs: list[tuple[float, bool]]) -> float:
-    """The share of the unfaithful below the score that flags 15 % of the faithful."""
+    """Return the share of unfaithful sentences below the score that flags 15 % of the faithful ones."""
     good = sorted(score for score, faithful in pairs if faithful)
     limit = good[int(FLAGGED * len(good))]
     bad = [score for score, faithful in pairs if not faithful]

@@ -1,4 +1,4 @@
-"""What is measured: the add-on in a Pyramid application, a bare WSGI function, FastAPI."""
+"""The applications that the benchmark measures: Pyramid with the add-on, bare WSGI and FastAPI."""
 
 import os
 import socket
@@ -16,19 +16,19 @@ HEADERS = [
 
 
 def bare(_environ: Any, start_response: Any) -> list[bytes]:
-    """The same bytes as ``/health``, from the smallest WSGI application."""
+    """Return the same bytes as ``/health``, from the smallest possible WSGI application."""
     start_response("200 OK", HEADERS)
     return [BODY]
 
 
 def main(_global_conf: Any, **settings: Any) -> Any:
-    """A Pyramid application whose database is asked over a socket, and a view that never ends."""
+    """Make a Pyramid application with a database check over a socket and a view that never returns."""
     from pyramid.config import Configurator
 
     port = int(settings.get("database", 0))
 
     def database(_registry: Any) -> None:
-        """Waits for an answer without a time-out of its own, as a driver that hangs."""
+        """Wait for a response without a timeout of its own, like a driver that hangs."""
         if port:
             with socket.create_connection(("127.0.0.1", port)) as connection:
                 connection.recv(1)
@@ -45,14 +45,14 @@ def main(_global_conf: Any, **settings: Any) -> Any:
 
 
 def serve_bare(port: int) -> None:
-    """Stock waitress."""
+    """Serve the application with stock waitress."""
     import waitress
 
     waitress.serve(bare, listen=f"127.0.0.1:{port}", _quiet=True)
 
 
 def serve_fastapi(port: int) -> None:
-    """FastAPI on uvicorn with uvloop and httptools, as its documentation deploys it."""
+    """Serve FastAPI on uvicorn with uvloop and httptools, as its documentation recommends."""
     import uvicorn
     from fastapi import FastAPI
 

@@ -1,9 +1,9 @@
-"""The numbers of the health lane, as ratios of one run: ``make bench-health``.
+"""Measure the health lane, as ratios within one run: ``make bench-health``.
 
-It starts real servers on loopback, each on one core, and a client on another. It prints what it
-measured beside what is wanted, and ends with status 1 if anything is missed. ``--quick`` takes a
-few seconds and measures less well; ``--no-fastapi`` leaves out the comparison that installs FastAPI
-into a virtual environment of its own, which is removed afterwards.
+The script starts real servers on loopback, each on one core, and a client on another core. It
+prints each measurement with its target, and exits with status 1 if one misses its target.
+``--quick`` takes a few seconds and is less precise. ``--no-fastapi`` leaves out the comparison with
+FastAPI, which the script installs into a temporary virtual environment.
 """
 
 import argparse
@@ -29,7 +29,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PATIENCE = 60
 CONNECTIONS = 16
-THREADS = 4  # waitress' own default, on both sides
+THREADS = 4  # This is the default of waitress. Both servers use it.
 OPEN = 1_000
 PROBES = 10_000
 DRAIN = 2
@@ -49,31 +49,31 @@ drain_seconds = {drain}
 
 
 class Report:
-    """The lines of the result, and whether one of them misses its target."""
+    """Prints the results, and records whether one of them misses its target."""
 
     def __init__(self) -> None:
         self.missed = 0
 
-    def say(self, text: str) -> None:
-        """A line."""
+    def show(self, text: str) -> None:
+        """Print a line."""
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
-    def judge(self, what: str, measured: str, wanted: str, *, met: bool) -> None:
-        """A line with a target."""
+    def show_target(self, what: str, measured: str, wanted: str, *, met: bool) -> None:
+        """Print a line with a target."""
         self.missed += not met
-        self.say(f"{'ok  ' if met else 'MISS'} {what}: {measured} (wanted: {wanted})")
+        self.show(f"{'ok  ' if met else 'MISS'} {what}: {measured} (wanted: {wanted})")
 
 
 def cores() -> tuple[set[int], set[int]]:
-    """One core for the server, the others for the client; the same where there is only one."""
+    """Return one core for the server and the others for the client. A single core serves both."""
     have = sorted(os.sched_getaffinity(0))
     return {have[0]}, set(have[1:]) or {have[0]}
 
 
 @contextmanager
 def started(*command: str | Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """A server process on one core."""
+    """Start a server process on one core."""
     process = subprocess.Popen(
         [str(word) for word in command],
         env={
@@ -97,8 +97,8 @@ def started(*command: str | Path, **environment: str) -> Iterator[subprocess.Pop
 
 
 @contextmanager
-def combine(folder: Path, database: int = 0) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """The add-on under pserve; its process and port."""
+def start_combine(folder: Path, database: int = 0) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Start the add-on under pserve. Return its process and port."""
     ini = folder / "bench.ini"
     ini.write_text(INI.format(database=database, threads=THREADS, drain=DRAIN))
     code = "from pyramid.scripts.pserve import main; main()"
@@ -110,10 +110,10 @@ def combine(folder: Path, database: int = 0) -> Iterator[tuple[subprocess.Popen[
 
 
 @contextmanager
-def other(
+def start_other(
     name: str, python: str | Path = sys.executable
 ) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """One of the other servers of `apps`; its process and port."""
+    """Start one of the other servers of `apps`. Return its process and port."""
     with socket.create_server(("127.0.0.1", 0)) as lent:
         port: int = lent.getsockname()[1]
     with started(python, HERE / "apps.py", name, str(port)) as process:
@@ -135,7 +135,7 @@ def load(
     status: int = 200,
     fresh: bool = False,
 ) -> dict[str, float]:
-    """Run the client; returns requests, rate (1/s) and p50, p99, max (ms)."""
+    """Run the client. Return the requests, the rate (1/s), and p50, p99 and max (ms)."""
     words = [port, path, connections, seconds, most, status, int(fresh)]
     done = subprocess.run(
         [sys.executable, HERE / "load.py", *map(str, words)],
@@ -149,7 +149,7 @@ def load(
 
 
 class Rate:
-    """A path of a server under full load."""
+    """The request rate of one path of a server under full load."""
 
     def __init__(self, name: str, server: tuple[subprocess.Popen[str], int], path: str) -> None:
         self.name = name
@@ -159,7 +159,7 @@ class Rate:
         self.costs: list[float] = []
 
     def measure(self, seconds: float) -> None:
-        """One round."""
+        """Measure one round."""
         before = self._used()
         found = load(self.port, self.path, connections=CONNECTIONS, seconds=seconds)
         self.rates.append(found["rate"])
@@ -169,8 +169,8 @@ class Rate:
         times = psutil.Process(self.process.pid).cpu_times()
         return times.user + times.system
 
-    def beside(self, other: "Rate") -> float:
-        """How many times as many requests a second: the median of the rounds."""
+    def ratio_to(self, other: "Rate") -> float:
+        """Return the ratio of the rates: the median over the rounds."""
         return median(mine / theirs for mine, theirs in zip(self.rates, other.rates, strict=True))
 
     def __str__(self) -> str:
@@ -179,19 +179,23 @@ class Rate:
 
 
 def throughput(report: Report, folder: Path, seconds: float, rounds: int, fastapi: bool) -> None:
-    """Requests a second beside a bare WSGI function on stock waitress, and beside FastAPI."""
-    with combine(folder) as ours, other("bare") as stock:
+    """Compare the request rate with that of a bare WSGI function on stock waitress, and of FastAPI."""
+    with start_combine(folder) as ours, start_other("bare") as stock:
         wait_for_ready(ours[1])
         bare = Rate("bare WSGI function on stock waitress", stock, "/health")
         lanes = [Rate(path, ours, path) for path in ("/health", "/health/ready")]
-        for _ in range(rounds):  # in turns: what else the machine does hits all of them
+        for _ in range(
+            rounds
+        ):  # The servers alternate, so that other load on the machine affects all of them.
             for one in (bare, *lanes):
                 one.measure(seconds)
         for one in (bare, *lanes):
-            report.say(str(one))
+            report.show(str(one))
         for one in lanes:
-            found = one.beside(bare)
-            report.judge(f"{one.path} beside it", f"{found:.1f} x", "3.0 x", met=found >= 3)
+            found = one.ratio_to(bare)
+            report.show_target(
+                f"{one.path} compared with it", f"{found:.1f} x", "3.0 x", met=found >= 3
+            )
         if fastapi:
             compare_with_fastapi(report, folder, ours, seconds, rounds)
 
@@ -203,12 +207,12 @@ def compare_with_fastapi(
     seconds: float,
     rounds: int,
 ) -> None:
-    """The same beside FastAPI, where it can be installed."""
+    """Compare the request rate with FastAPI, if it can be installed."""
     home = folder / "fastapi"
     venv.create(home, with_pip=True)
     python = home / "bin" / "python"
     wanted = ["fastapi", "uvicorn", "uvloop", "httptools"]
-    # Its pins are none of ours.
+    # FastAPI needs other versions than our pinned ones.
     clean = {key: value for key, value in os.environ.items() if "CONSTRAINT" not in key}
     done = subprocess.run(
         [python, "-m", "pip", "install", "--quiet", *wanted],
@@ -218,21 +222,21 @@ def compare_with_fastapi(
         check=False,
     )
     if done.returncode:
-        report.say(f"     FastAPI cannot be installed here: {done.stderr.strip()[-200:]}")
+        report.show(f"     FastAPI cannot be installed here: {done.stderr.strip()[-200:]}")
         return
-    with other("fastapi", python) as server:
+    with start_other("fastapi", python) as server:
         peer = Rate("FastAPI on uvicorn, uvloop, httptools", server, "/health")
         lane = Rate("/health", ours, "/health")
         for _ in range(rounds):
             for one in (peer, lane):
                 one.measure(seconds)
-        report.say(str(peer))
-        found = lane.beside(peer)
-        report.judge("/health beside it", f"{found:.1f} x", "over 1", met=found > 1)
+        report.show(str(peer))
+        found = lane.ratio_to(peer)
+        report.show_target("/health compared with it", f"{found:.1f} x", "over 1", met=found > 1)
 
 
 def wait_for_ready(port: int) -> None:
-    """Until the first check has passed."""
+    """Wait until the first check has passed."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         with suppress(subprocess.CalledProcessError):
@@ -242,7 +246,7 @@ def wait_for_ready(port: int) -> None:
 
 
 class BlackHole:
-    """A database that takes connections and never says a word."""
+    """A database that accepts connections and never responds."""
 
     def __init__(self) -> None:
         self.socket = socket.create_server(("127.0.0.1", 0))
@@ -252,28 +256,33 @@ class BlackHole:
         threading.Thread(target=self._take, daemon=True).start()
 
     def _take(self) -> None:
-        with suppress(OSError):  # closed
+        with suppress(OSError):  # The socket is closed.
             while True:
                 self.taken.append(self.socket.accept()[0])
                 self.first.set()
 
 
-def under_fire(report: Report, folder: Path, probes: int) -> None:
-    """The database silent, every worker thread blocked, 1,000 connections open."""
+def measure_under_stress(report: Report, folder: Path, probes: int) -> None:
+    """Measure with a silent database, all worker threads blocked and 1,000 open connections."""
     hole = BlackHole()
-    with combine(folder, hole.port) as (process, port):
+    with start_combine(folder, hole.port) as (process, port):
         assert hole.first.wait(PATIENCE)
         seen = psutil.Process(process.pid)
         others = [socket.create_connection(("127.0.0.1", port)) for _ in range(OPEN)]
-        for one in others[: THREADS * 5]:  # on the threads, and waiting for them
+        for one in others[
+            : THREADS * 5
+        ]:  # Some block the worker threads; the others wait in the queue.
             one.sendall(b"GET /block HTTP/1.1\r\nHost: x\r\n\r\n")
-        for fresh in (False, True):  # until all that is made once, on first use, has been made
+        for fresh in (
+            False,
+            True,
+        ):  # Wait until the server has created everything that it creates on first use.
             load(port, "/health/ready", seconds=2, status=503, fresh=fresh)
         before = seen.num_threads(), seen.num_fds(), seen.memory_info().rss
         for path, status in (("/health", 200), ("/health/ready", 503)):
             for fresh in (False, True):
                 found = load(port, path, most=probes // 4, status=status, fresh=fresh)
-                report.judge(
+                report.show_target(
                     f"{path}, {'a connection each' if fresh else 'kept connection'}, "
                     f"{found['requests']:,.0f} probes",
                     f"p99 {found['p99']:.2f} ms (p50 {found['p50']:.2f}, max {found['max']:.1f})",
@@ -281,7 +290,7 @@ def under_fire(report: Report, folder: Path, probes: int) -> None:
                     met=found["p99"] < 5,
                 )
         after = seen.num_threads(), seen.num_fds(), seen.memory_info().rss
-        report.judge(
+        report.show_target(
             f"after {probes:,} probes against a hung check",
             f"threads {before[0]} -> {after[0]}, descriptors {before[1]} -> {after[1]}, "
             f"memory {(after[2] - before[2]) / 1024:+,.0f} kB",
@@ -289,16 +298,18 @@ def under_fire(report: Report, folder: Path, probes: int) -> None:
             met=before[:2] == after[:2] and after[2] - before[2] < 1_000_000,
         )
         count = len(hole.taken)
-        report.judge("database connections opened", str(count), "1, by the check", met=count == 1)
+        report.show_target(
+            "database connections opened", str(count), "1, by the check", met=count == 1
+        )
         for one in others:
             one.close()
-    with combine(folder, hole.port) as (process, port):
+    with start_combine(folder, hole.port) as (process, port):
         load(port, "/health/ready", most=1, status=503)
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         code = process.wait(PATIENCE)
         took = time.monotonic() - began
-        report.judge(
+        report.show_target(
             "exit with a hung check",
             f"{took:.1f} s, status {code}",
             f"drain ({DRAIN} s) + 5 s, status 0",
@@ -308,20 +319,22 @@ def under_fire(report: Report, folder: Path, probes: int) -> None:
 
 
 def main() -> None:
-    """Measure everything."""
+    """Run all measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="short rounds, no FastAPI")
     parser.add_argument("--no-fastapi", action="store_true", help="do not install FastAPI")
     given = parser.parse_args()
     report = Report()
     server, client = cores()
-    report.say(f"server on core {server}, client on {client}, {CONNECTIONS} connections")
-    report.say(f"load of the machine before: {os.getloadavg()[0]:.1f} (times in ms want it near 0)")
+    report.show(f"server on core {server}, client on {client}, {CONNECTIONS} connections")
+    report.show(
+        f"load of the machine before: {os.getloadavg()[0]:.1f} (times in ms want it near 0)"
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         seconds, rounds = (0.5, 3) if given.quick else (1.0, 9)
         fastapi = not (given.quick or given.no_fastapi)
-        under_fire(report, folder, PROBES)
+        measure_under_stress(report, folder, PROBES)
         throughput(report, folder, seconds, rounds, fastapi)
     sys.exit(f"\n{report.missed} of the targets missed" if report.missed else 0)
 

@@ -1,8 +1,8 @@
-"""The load: connections that each send the next request when the last one is answered.
+"""Send requests over several connections. Each sends the next request after the last response.
 
-``python load.py PORT PATH CONNECTIONS SECONDS MOST STATUS FRESH`` prints one line of JSON; it ends
-after ``SECONDS`` or ``MOST`` requests. With ``FRESH`` 1 each request has a connection of its own.
-Loopback only.
+``python load.py PORT PATH CONNECTIONS SECONDS MOST STATUS FRESH`` prints one line of JSON. It ends
+after ``SECONDS`` seconds or ``MOST`` requests. If ``FRESH`` is 1, each request opens a connection.
+It connects to loopback only.
 """
 
 import json
@@ -18,7 +18,7 @@ END = b"\r\n\r\n"
 
 @dataclass
 class Client:
-    """One connection."""
+    """A connection."""
 
     socket: socket.socket
     began: float = 0.0
@@ -27,7 +27,7 @@ class Client:
 
 @dataclass
 class Load:
-    """What is sent, and how long each answer took."""
+    """The requests that are sent, and the time of each response."""
 
     port: int
     path: str
@@ -36,14 +36,14 @@ class Load:
     latencies: list[float] = field(default_factory=list)
 
     def connect(self) -> Client:
-        """A new connection."""
+        """Open a connection."""
         made = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return Client(made)
 
     @property
     def request(self) -> bytes:
-        """As a kubelet asks, which closes after each probe; balancers do not."""
+        """Return the request. A kubelet closes the connection after each probe; a load balancer keeps it."""
         close = "Connection: close\r\n" if self.fresh else ""
         return (
             f"GET {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: kube-probe/1.31\r\n"
@@ -51,7 +51,7 @@ class Load:
         ).encode()
 
     def size(self) -> int:
-        """The length of an answer; all have the same."""
+        """Return the length of a response. All responses have the same length."""
         client = self.connect()
         with client.socket:
             client.socket.sendall(self.request)
@@ -62,11 +62,11 @@ class Load:
         return len(data)
 
     def check(self, data: bytes) -> None:
-        """Raise `AssertionError` unless the answer has the expected status."""
+        """Raise `AssertionError` unless the response has the expected status."""
         assert data.startswith(f"HTTP/1.1 {self.status} ".encode()), data
 
     def run(self, connections: int, seconds: float, most: int) -> float:
-        """Send; returns the seconds it took."""
+        """Send the requests and return the seconds that they took."""
         return (
             self.run_fresh(seconds, most)
             if self.fresh
@@ -74,7 +74,7 @@ class Load:
         )
 
     def run_fresh(self, seconds: float, most: int) -> float:
-        """One after the other, from connect to the end of the connection."""
+        """Send one request after another, each on a new connection."""
         start = time.perf_counter()
         while time.perf_counter() - start < seconds and len(self.latencies) < most:
             began = time.perf_counter()
@@ -87,7 +87,7 @@ class Load:
         return time.perf_counter() - start
 
     def run_kept(self, connections: int, seconds: float, most: int) -> float:
-        """All connections at once."""
+        """Send requests on all connections in parallel."""
         request, size = self.request, self.size()
         clients = {}
         poll = select.poll()
@@ -104,7 +104,7 @@ class Load:
                 client = clients[descriptor]
                 client.received += client.socket.recv(65536)
                 if len(client.received) < size:
-                    assert client.received, "the server closed"
+                    assert client.received, "the server closed the connection"
                     continue
                 now = time.perf_counter()
                 self.latencies.append(now - client.began)
@@ -119,14 +119,14 @@ class Load:
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether the answer has come in full."""
+    """Return whether the response is complete."""
     head, end, body = data.partition(END)
     _, _, rest = head.lower().partition(b"content-length: ")
     return bool(end) and len(body) >= int(rest.split(b"\r\n")[0])
 
 
 def main() -> None:
-    """Run what the command line says."""
+    """Run with the arguments of the command line."""
     port, path, connections, seconds, most, status, fresh = sys.argv[1:]
     load = Load(int(port), path, int(status), fresh == "1")
     took = load.run(int(connections), float(seconds), int(most))

@@ -1,12 +1,13 @@
-"""What a request costs with one instance behind the balancer of docker-compose.yml, and with three.
+"""Measure the cost of a request behind HAProxy, with one instance and with three.
 
     PYTHONPATH=. python benchmarks/peers/balanced.py
 
-It starts HAProxy with deploy/haproxy.cfg, where addresses on this machine stand for Docker's names. The
-instances share one core; HAProxy, wrk and PostgreSQL share the other one. Both deployments take turns.
+The script starts HAProxy with deploy/haproxy.cfg. Local addresses replace the names of Docker. The
+instances share one core; HAProxy, wrk and PostgreSQL share the other one. The two deployments
+alternate.
 
-Processes that take turns on a core empty its caches for each other. FastAPI in the same place shows how
-much of the difference that is.
+Processes that alternate on a core evict each other's caches. FastAPI in the same place shows how
+much of the difference comes from that.
 
 It needs haproxy, wrk and taskset (Debian: apt-get install haproxy wrk util-linux).
 """
@@ -36,14 +37,14 @@ from bench import (
 from room import fill, postgres
 
 INSTANCES = (1, 3)
-# A page costs the instances what the API does, and the probes do not reach the pool of threads.
+# A page costs the instances as much as an API request. The probes do not reach the thread pool.
 WORKS = ("list of 50 documents", "one document of 20 kB", "post a source of 2 kB")
 
 
 def configuration(ports: list[int], port: int, *, probes: bool) -> str:
-    """deploy/haproxy.cfg for instances that listen on these ports.
+    """Return deploy/haproxy.cfg for instances that listen on these ports.
 
-    :param probes: whether they have /health/ready
+    :param probes: whether they serve /health/ready
     """
     text = (ROOT / "deploy" / "haproxy.cfg").read_text(encoding="utf-8")
     servers = "\n    ".join(f"server app{each} 127.0.0.1:{each}" for each in ports)

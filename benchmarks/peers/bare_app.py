@@ -1,4 +1,4 @@
-"""A WSGI function that answers, and nothing else: what waitress itself costs."""
+"""A WSGI function that returns a fixed response. It measures the cost of waitress itself."""
 
 
 def app(environ, start_response):

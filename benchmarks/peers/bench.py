@@ -1,8 +1,10 @@
-"""Combine beside FastAPI, Django REST framework and bare WSGI: ``make bench`` writes docs/benchmarks.md.
+"""Compare Combine with FastAPI, Django REST framework and bare WSGI: ``make bench`` writes
+docs/benchmarks.md.
 
-All use one PostgreSQL with the same tables, check a bearer token, and answer the same JSON. A server has one
-core, and wrk another one. The servers take turns, so that other work on the machine affects them alike. What
-counts are the ratios and the processor time of a request; the rates depend on the machine.
+All servers use the same PostgreSQL tables, check a bearer token, and return the same JSON. The
+server has one core, and wrk another one. The servers alternate, so that other load on the machine
+affects all of them. Compare the ratios and the processor time of a request; the rates depend on the
+machine.
 
 It needs wrk and taskset (Debian: apt-get install wrk util-linux).
 """
@@ -89,9 +91,9 @@ class = combine_core.observe.TextFormatter
 
 @dataclass(frozen=True)
 class Work:
-    """A request, and which server it is compared with.
+    """A request, and the server that it is compared with.
 
-    :ivar goal: how many times as many requests Combine shall answer
+    :ivar goal: the smallest ratio of the rate of Combine to that of the other server
     """
 
     title: str
@@ -111,7 +113,7 @@ class Served:
     log: IO[bytes]
 
     def logged(self) -> str:
-        """The last lines that it has logged."""
+        """Return the last lines of its log."""
         self.log.seek(0)
         return self.log.read().decode()[-3000:]
 
@@ -122,7 +124,7 @@ class Served:
 
 @dataclass
 class Measured:
-    """What some rounds have shown: requests in a second, and milliseconds of processor time for each."""
+    """The results of the rounds: requests per second, and milliseconds of processor time per request."""
 
     rates: list[float]
     cpu_ms: list[float]
@@ -150,7 +152,7 @@ def free_port() -> int:
 def served(
     name: str, command: Callable[[int], list[str | Path]], path: str, core: int, **environ: str
 ) -> Iterator[Served]:
-    """A server on one core, once it answers."""
+    """Run a server on one core. Enter the block as soon as it responds."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryFile() as log:
@@ -185,7 +187,7 @@ def answers(url: str) -> bool:
 
 
 def ask(server: Served, work: Work, token: str) -> bytes:
-    """The body of the answer. Raises if it is refused."""
+    """Return the body of the response. Raise an error if the request is rejected."""
     headers = {"Authorization": f"Bearer {token}"}
     data = None
     if work.body is not None:
@@ -202,7 +204,8 @@ def ask(server: Served, work: Work, token: str) -> bytes:
 
 
 def check_same(ours: bytes, theirs: bytes, what: str) -> None:
-    """Whether a peer says the same as Combine; ids of what was made, cursors and forms of times aside."""
+    """Check that the other server returns the same as Combine, except for new ids, cursors and time
+    formats."""
 
     def shape(body: bytes) -> object:
         document = json.loads(body)
@@ -221,7 +224,7 @@ def check_same(ours: bytes, theirs: bytes, what: str) -> None:
 def load(
     server: Served, work: Work, token: str, seconds: int, core: int, folder: Path
 ) -> tuple[float, float]:
-    """Send requests for some seconds: how many a second were answered, and the processor time of each."""
+    """Send requests for some seconds. Return the rate and the processor time of a request."""
     command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s"]
     command += ["-H", f"Authorization: Bearer {token}"]
     if work.body is not None:
@@ -244,7 +247,7 @@ def load(
 
 
 def peers_python(folder: Path) -> Path:
-    """The Python of a virtual environment with the peers, made at the first run."""
+    """Return the Python of a virtual environment with the other servers. The first run creates it."""
     python = folder / "bin" / "python"
     done = folder / "installed"
     if not done.exists():
@@ -355,7 +358,7 @@ def report(todo: list[Work], found: dict[tuple[str, str], Measured], memory: dic
 
 
 def read_arguments(description: str | None) -> argparse.Namespace:
-    """``rounds``, ``seconds`` and ``peers``: the folder of the peers' environment."""
+    """Return ``rounds``, ``seconds`` and ``peers``, the folder of the virtual environment."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=5)

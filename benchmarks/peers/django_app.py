@@ -1,4 +1,4 @@
-"""The same endpoints with Django REST framework, and the page of a project with Django's templates."""
+"""The same endpoints with Django REST framework, and the project page with Django templates."""
 
 import hashlib
 import os
@@ -75,7 +75,8 @@ class Model(models.Model):
 
 
 class Json(models.JSONField):
-    """Of the type ``json``, which the driver reads by itself; Django's own is of the type ``jsonb``."""
+    """A field of the type ``json``, which the driver decodes. The JSONField of Django has the type
+    ``jsonb``."""
 
     def from_db_value(self, value, expression, connection):
         return value

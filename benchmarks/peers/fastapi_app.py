@@ -1,4 +1,4 @@
-"""The three endpoints with FastAPI and SQLAlchemy's asynchronous sessions, as their manuals show them."""
+"""The three endpoints with FastAPI and asynchronous sessions of SQLAlchemy, as their manuals show."""
 
 import hashlib
 import os

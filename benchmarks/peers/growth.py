@@ -1,9 +1,10 @@
-"""What a request costs in a small and in a large project, and the plans of its statements.
+"""Measure the cost of a request in a small and in a large project, and show the query plans.
 
     PYTHONPATH=. python benchmarks/peers/growth.py
 
-It calls the application without a server: with 1,000 documents, and with 1,000,000, 10,000 members, 1,000
-versions of one document, 10,000 reviews, mentions and items of the register. All pages are full in both.
+The script calls the application without a server. The small project has 1,000 documents. The large
+one has 1,000,000 documents, 10,000 members, 1,000 versions of one document, 10,000 reviews,
+mentions and items of the register. All pages are full in both.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ CALLS = 100
 ROUNDS = 7
 INCLUDES = "combine_health combine_core combine_core.health combine_auth combine_auth.health"
 
-# Members, versions of the first document, and open reviews of the others.
+# Members, versions of the first document, and open reviews of the other documents.
 _GROW = """
 INSERT INTO users (id, email, name, is_admin)
 SELECT gen_random_uuid(), 'user' || n || '@example.org', 'User ' || n, false
@@ -73,9 +74,9 @@ FROM register_items i, document_versions v WHERE v.document_id = :document AND v
 
 @dataclass(frozen=True)
 class Size:
-    """How much there is in a project.
+    """The size of a project.
 
-    :ivar each: how many open reviews, comments that mention the person who asks, and items of the register
+    :ivar each: the number of open reviews, of comments that mention the user, and of register items
     """
 
     documents: int
@@ -84,12 +85,12 @@ class Size:
     each: int
 
 
-# Each page is full in both.
+# Each page is full in both projects.
 SIZES = (Size(1_000, 60, 60, 60), Size(1_000_000, 10_000, 1_000, 10_000))
 
 
 def requests(room: Room) -> dict[str, tuple[str, str, bytes]]:
-    """The title, method, path and body of each."""
+    """Return the title, method, path and body of each request."""
     project, document = f"/api/v1/projects/{SLUG}", f"/api/v1/documents/{room.document_id}"
     source = json.dumps(
         {"name": "notes.md", "text": "We decided to open the harbour. " * 64}
@@ -140,12 +141,12 @@ def call(app: Any, room: Room, method: str, address: str, body: bytes) -> None:
 
 @dataclass
 class Place:
-    """An application on the database of one project, and what its requests have cost.
+    """An application on the database of one project, and the cost of its requests.
 
-    :ivar used: for each request, milliseconds of our processor time in each round
-    :ivar calls: for each request, how many Python functions it calls
-    :ivar buffers: for each request, the pages of 8 kB that PostgreSQL looks at
-    :ivar plans: for each request, the plans of its statements
+    :ivar used: the processor time of each request in each round, in milliseconds
+    :ivar calls: the number of Python function calls of each request
+    :ivar buffers: the number of pages of 8 kB that PostgreSQL reads for each request
+    :ivar plans: the query plans of each request
     """
 
     room: Room
@@ -167,7 +168,7 @@ def open_place(room: Room) -> Place:
 
 
 def measure(places: list[Place]) -> None:
-    """Measure each request. The places take turns, so that other work on the machine affects them alike."""
+    """Measure each request. The projects alternate, so that other load on the machine affects both."""
     for title in requests(places[0].room):
         for place in places:
             for _ in range(CALLS):
@@ -198,7 +199,7 @@ def count_calls(place: Place, request: tuple[str, str, bytes]) -> int:
         nonlocal calls
         calls += event == "call"
 
-    # The connection may be due for a test after a second without a request.
+    # The connection may be tested after a second without a request.
     call(place.app, place.room, *request)
     sys.setprofile(note)
     call(place.app, place.room, *request)
@@ -207,7 +208,7 @@ def count_calls(place: Place, request: tuple[str, str, bytes]) -> int:
 
 
 def explain(engine: Engine, send: Any) -> tuple[list[str], int]:
-    """The plan of each statement that reads, shortened to what it does and costs, and the pages of all."""
+    """Return the plan of each query, shortened to its nodes and costs, and the number of pages in all."""
     seen: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -225,7 +226,7 @@ def explain(engine: Engine, send: Any) -> tuple[list[str], int]:
             for _ in range(3):
                 cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS) {statement}", parameters)
                 lines = [line for (line,) in cursor.fetchall()]
-            # The first is of the whole statement.
+            # The first node covers the whole statement.
             pages = re.search(r"Buffers: shared hit=(\d+)(?: read=(\d+))?", "\n".join(lines))
             buffers += sum(int(number or 0) for number in pages.groups()) if pages else 0
             shown.append("\n".join(short(line) for line in lines if is_told(line)))
@@ -255,7 +256,7 @@ def short(line: str) -> str:
 
 
 def grow(room: Room, size: Size) -> None:
-    """Add what there is beside the documents."""
+    """Add everything except the documents."""
     address = parse_database_url(room.url).get_secret_value()
     engine = make_engine(address, application_name="bench", pool_size=1, max_overflow=0)
     which = {"project": room.project_id, "user": room.user_id, "document": room.document_id}

@@ -1,4 +1,4 @@
-"""A database with one project, as the benchmarks of requests read it."""
+"""A database with one project, for the benchmarks of requests."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ from combine_core.sources import add_source
 from combine_core.users import get_or_create_user
 
 SLUG = "bench"
-# Of the JSON of a document, about 20 kB.
+# The JSON of this document has about 20 kB.
 _STATEMENTS = 60
 
-# Sources, runs, and documents with a version each. The key of a document has a number instead of the time.
+# Insert sources, runs, and documents with one version each. The document key contains a number
+# instead of the time.
 _FILL = """
 INSERT INTO sources
     (id, project_id, name, media_type, text, sha256, size, line_count, created_by)
@@ -63,7 +64,7 @@ WHERE v.document_id = :document AND i.version_id = v.id AND d.key <> 'first';
 
 @dataclass(frozen=True)
 class Room:
-    """What the requests need: a member's token, the project, and its document of 20 kB."""
+    """The data that the requests need: the token of a member, the project, and its document of 20 kB."""
 
     url: str
     token: str
@@ -74,7 +75,7 @@ class Room:
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """The URL of a server with an empty database of our schema."""
+    """Return the URL of a server with an empty database that has our schema."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)  # noqa: PTH101, S103  PostgreSQL runs as another account than root
         with EmbeddedPostgres(Path(folder, "state"), durable=False) as server:
@@ -118,7 +119,7 @@ def fill(url: str, *, documents: int = 1000, sources: int = 100) -> Room:
 
 
 def _add_document(session: Session, project_id: uuid.UUID, source: Any) -> uuid.UUID:
-    """A document whose JSON has about 20 kB."""
+    """Add a document whose JSON has about 20 kB."""
     quote = "The harbour opens on 1 May 2027, as the council has decided in its last meeting."
     content = {
         "key_points": [
