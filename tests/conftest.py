@@ -1,8 +1,8 @@
-"""What all tests share: one real PostgreSQL for the run, a clean database for each test.
+"""Fixtures for all tests: one real PostgreSQL server for the run, an empty database for each test.
 
-The first test that needs the server starts it, in a folder of its own below the system's temporary
-folder; all xdist workers use the same one, and the last to leave stops it. The schema is migrated once,
-into a template; each xdist worker clones its database from that, and empties it before each test.
+The first test that needs the server starts it in a new temporary folder. All xdist workers use the
+same server, and the last one stops it. The schema is migrated once, into a template. Each xdist
+worker clones its database from the template and empties it before each test.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ from combine_core.database.migrations import upgrade
 from combine_core.postgres.embedded import EmbeddedPostgres
 from combine_core.settings.database_url import parse_database_url
 
-# The same examples in every run, so that no run fails by chance; `make soak` searches with new ones.
+# Every run uses the same examples, so that no run fails by chance. `make soak` searches for new
+# ones.
 hypothesis.settings.register_profile(
     "suite", max_examples=50, derandomize=True, database=None, deadline=None
 )
@@ -49,49 +50,51 @@ _FOLDERS_THAT_SHARE = {"tests/browser", "tests/oauth_clients", "tests/oidc"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The process that the user started makes the folder; xdist's workers are told of it."""
-    # pytest-alembic 0.13 hangs its own tests on tests/conftest.py, and fails at that with pytest 9.
-    # Tests of migrations import them from pytest_alembic.tests instead.
+    """Make the folder of the run in the main process. xdist passes its path to the workers."""
+    # pytest-alembic 0.13 adds its tests to tests/conftest.py, which fails with pytest 9. The tests
+    # of migrations import them from pytest_alembic.tests instead.
     config.option.pytest_alembic_tests_path = "none"
-    # A shell that runs the tests in the background ignores both for them, and so would their processes.
+    # A shell that runs the tests in the background ignores both signals for them and their
+    # processes.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     if not hasattr(config, "workerinput"):
         folder = Path(tempfile.mkdtemp(prefix="combine-tests-"))
-        # PostgreSQL refuses root; the account that it runs as then must be able to enter.
+        # PostgreSQL does not run as root. The account that it runs as must be able to enter the
+        # folder.
         folder.chmod(0o755)
         config.stash[_folder_key] = folder
 
 
 def pytest_collection_finish() -> None:
-    """Tell the garbage collector to leave the modules and tests alone."""
-    # To look through all of them again and again takes a quarter of the run's processor time.
+    """Exclude the modules and tests from garbage collection."""
+    # Scanning them repeatedly takes a quarter of the processor time of the run.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_configure_node(node: Any) -> None:
-    """xdist: hand the folder to a worker."""
+    """xdist: pass the folder to a worker."""
     node.workerinput[_FOLDER] = str(node.config.stash[_folder_key])
 
 
-@pytest.hookimpl(optionalhook=True)  # without xdist, nobody asks
+@pytest.hookimpl(optionalhook=True)  # This hook exists only with xdist.
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """What runs in one process: a file, or a folder whose files share what takes seconds to start."""
+    """Run a file in one process, and also a folder whose files share a slow fixture."""
     from xdist.scheduler import LoadFileScheduling
 
-    class ByWhatIsShared(LoadFileScheduling):
+    class SharedScheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file: str = super()._split_scope(nodeid)
             folder = file.rpartition("/")[0]
             return folder if folder in _FOLDERS_THAT_SHARE else file
 
-    return ByWhatIsShared(config, log)
+    return SharedScheduling(config, log)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """All workers have ended, and the server with them."""
+    """Stop the server after all workers have ended."""
     folder = config.stash.get(_folder_key, None)
     if folder is not None:
         shutil.rmtree(folder)
@@ -109,32 +112,32 @@ def run_folder(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_url(run_folder: Path) -> Iterator[str]:
-    """The URL of the run's server, with the rights of a superuser. Its own database stays empty."""
+    """The URL of the server of the run, as a superuser. The database in this URL stays empty."""
     with EmbeddedPostgres(run_folder / "postgres", durable=False) as server:
         yield server.start()
 
 
 @pytest.fixture(scope="session")
 def _template(postgres_url: str) -> str:
-    """The name of the migrated database that others are cloned from; made by whoever comes first."""
+    """The name of the migrated database that others are cloned from. The first process creates it."""
     with _admin(postgres_url) as cursor:
         cursor.execute("SELECT pg_advisory_lock(hashtext(%s))", (_TEMPLATE,))
         cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (_TEMPLATE,))
         if cursor.fetchone() is None:
-            # Built under another name, so that a template that exists is a whole one.
+            # Build it under another name, so that an existing template is always complete.
             building = f"{_TEMPLATE}_building"
             cursor.execute(f"DROP DATABASE IF EXISTS {building}")
             cursor.execute(f"CREATE DATABASE {building}")
             upgrade(parse_database_url(_named(postgres_url, building)).get_secret_value())
             cursor.execute(f"ALTER DATABASE {building} RENAME TO {_TEMPLATE}")
-        # The lock goes with the connection.
+        # Closing the connection releases the lock.
     return _TEMPLATE
 
 
 @pytest.fixture(scope="session")
 def worker_database(postgres_url: str, _template: str, worker_id: str) -> Iterator[str]:
-    """The URL of this xdist worker's migrated database. Tests take ``database_url`` instead."""
-    with database_of_its_own(postgres_url, f"worker_{worker_id}", _template) as url:
+    """The URL of the migrated database of this xdist worker. Tests use ``database_url`` instead."""
+    with cloned_database(postgres_url, f"worker_{worker_id}", _template) as url:
         yield url
 
 
@@ -150,7 +153,7 @@ MakeDatabase = Callable[..., str]
 
 @pytest.fixture
 def make_database(postgres_url: str, request: pytest.FixtureRequest) -> Iterator[MakeDatabase]:
-    """``make_database(migrated=True)``: the URL of a further database, dropped after the test."""
+    """``make_database(migrated=True)``: the URL of another database, dropped after the test."""
     names: list[str] = []
 
     def make(*, migrated: bool = True) -> str:
@@ -168,8 +171,8 @@ def make_database(postgres_url: str, request: pytest.FixtureRequest) -> Iterator
 
 
 @contextmanager
-def database_of_its_own(postgres_url: str, name: str, template: str) -> Iterator[str]:
-    """A database that is there within the block, cloned from a template; its URL."""
+def cloned_database(postgres_url: str, name: str, template: str) -> Iterator[str]:
+    """Clone a database from a template, return its URL, and drop it after the block."""
     with _admin(postgres_url) as cursor:
         cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     yield _named(postgres_url, name)
@@ -179,7 +182,7 @@ def database_of_its_own(postgres_url: str, name: str, template: str) -> Iterator
 
 @contextmanager
 def _admin(url: str) -> Iterator[Any]:
-    """A cursor outside transactions: databases cannot be made in one."""
+    """Return a cursor outside transactions, because CREATE DATABASE cannot run in one."""
     with closing(psycopg2.connect(url)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
@@ -190,16 +193,16 @@ def _named(url: str, database: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
 
 
-# By URL. To connect takes ten times as long as to delete.
+# The keys are URLs. Connecting takes ten times as long as deleting the rows.
 _connections: dict[str, Any] = {}
 
 
 def empty_database(url: str, *, keep: str = "") -> None:
-    """Delete all rows but those that say which revision the schema has, and those in ``keep``."""
+    """Delete all rows except the revision of the schema and those in ``keep``."""
     try:
         _delete_rows(_connections[url], keep)
     except (KeyError, psycopg2.InterfaceError, psycopg2.OperationalError):
-        # The first time, or a test has ended all connections.
+        # Connect for the first time, or because a test has ended all connections.
         _connections[url] = connection = psycopg2.connect(url, application_name="empty_database")
         connection.autocommit = True
         _delete_rows(connection, keep)
@@ -207,7 +210,7 @@ def empty_database(url: str, *, keep: str = "") -> None:
 
 def _delete_rows(connection: Any, keep: str) -> None:
     with connection.cursor() as cursor:
-        # Faster than TRUNCATE by far, and waits for nobody who only reads.
+        # This is much faster than TRUNCATE and does not wait for readers.
         cursor.execute("SET session_replication_role = replica; SET lock_timeout = '10s'")
         cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         kept = re.compile(f"alembic_|schema_|{keep or '$'}")
@@ -222,11 +225,11 @@ _STOP_S = 30.0
 
 @dataclass(frozen=True)
 class Service:
-    """A service that runs in a process of its own.
+    """A service in a process of its own.
 
     :ivar url: such as ``http://127.0.0.1:40123``, without a slash at the end
     :ivar ini: its ini file, for commands such as ``combine token create -c``
-    :ivar environment: its environment, for the same
+    :ivar environment: its environment, for the same commands
     """
 
     url: str
@@ -236,16 +239,16 @@ class Service:
     _log: Path
 
     def log(self) -> str:
-        """All that it has written so far."""
+        """Return the log so far."""
         return self._log.read_text(errors="replace")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """End it, and wait for that; its exit status."""
+        """Stop the process, wait for its end, and return its exit status."""
         self.process.send_signal(how)
         return self.process.wait(_STOP_S)
 
     def wait_until_healthy(self) -> None:
-        """Return as soon as /health answers 200; fail with its log if it ends or takes too long."""
+        """Wait until /health returns 200. Fail with the log if the process ends or the wait is too long."""
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
@@ -262,7 +265,7 @@ StartService = Callable[..., Service]
 
 @pytest.fixture
 def start_service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StartService]:
-    """:func:`starting_services` over the clean database of the test."""
+    """:func:`starting_services` with the empty database of the test."""
     database_url = partial(request.getfixturevalue, "database_url")
     with starting_services(tmp_path, database_url) as start:
         yield start
@@ -272,11 +275,11 @@ def start_service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[St
 def starting_services(folder: Path, database_url: Callable[[], str]) -> Iterator[StartService]:
     """``start(environment={"LOG_FORMAT": "json"}, ini="development.ini", wait=True)``.
 
-    Starts ``pserve`` on a copy of the ini file, on a free port, over the given database unless the
-    environment names another. Nothing of our own environment but the path reaches it.
+    Start ``pserve`` with a copy of the ini file on a free port. It uses the given database unless
+    the environment names another. From the environment of the tests it gets only ``PATH``.
 
-    :param folder: for the services' own files; empty
-    :param database_url: asked when the first service needs it
+    :param folder: an empty folder for the files of the services
+    :param database_url: called when the first service needs a database
     """
     services: list[Service] = []
 
@@ -286,7 +289,7 @@ def starting_services(folder: Path, database_url: Callable[[], str]) -> Iterator
         ini: str | Path = "development.ini",
         wait: bool = True,
     ) -> Service:
-        # Away from the checkout, so that a developer's own .env is not read.
+        # Run outside the checkout, so that the service does not read a developer's .env.
         home = folder / f"service{len(services)}"
         home.mkdir()
         copy = home / Path(ini).name
@@ -332,7 +335,7 @@ def starting_services(folder: Path, database_url: Callable[[], str]) -> Iterator
 
 @pytest.fixture
 def service(start_service: StartService) -> Service:
-    """``development.ini`` as a running service with a worker, over a clean database."""
+    """``development.ini`` as a running service with a worker and an empty database."""
     return start_service()
 
 
@@ -351,12 +354,13 @@ _CHROMIUM_FLAGS = [
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A headless Chromium from the system's packages, driven by Playwright: one for a file of tests.
+    """A headless Chromium from the packages of the system, driven by Playwright, for one file of
+    tests.
 
-    A file skips itself where there is none.
+    If there is none, the tests of the file are skipped.
     """
-    # Not for the session: Playwright keeps an event loop running in this thread, and tests of other
-    # files start their own.
+    # The scope is not the session: Playwright keeps an event loop running in this thread, and tests
+    # of other files start their own.
     path = shutil.which("chromium")
     assert path is not None
     from playwright.sync_api import sync_playwright
@@ -368,7 +372,7 @@ def chromium() -> Iterator[Any]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Two PostgreSQL servers that replicate, and an address that moves from one to the other."""
+"""Two PostgreSQL servers with replication, and an address that moves from one to the other."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ SETTINGS = {"max_connections": "60", "wal_keep_size": "64MB"}
 
 
 class Forwarder:
-    """An address of TCP whose new connections lead to a server of our choice.
+    """A TCP address that forwards new connections to a chosen server.
 
-    Connections that exist stay with the server that they began with, as with a balancer or a service
-    address of Kubernetes.
+    Open connections stay with their server, as with a load balancer or a Kubernetes service.
 
-    :ivar delay: seconds by which each piece of data is held back
+    :ivar delay: seconds by which each piece of data is delayed
     """
 
     def __init__(self, target: int) -> None:
@@ -81,7 +80,7 @@ class Forwarder:
 
 
 def _shut(one: socket.socket) -> None:
-    # It may be closed already.
+    # The socket may be closed already.
     with suppress(OSError):
         one.shutdown(socket.SHUT_RDWR)
 
@@ -89,7 +88,7 @@ def _shut(one: socket.socket) -> None:
 class Pair:
     """A primary, its standby, and the address of the primary.
 
-    :ivar primary: the server that takes writes
+    :ivar primary: the server that accepts writes
     :ivar other: the standby, or the old primary after a failover
     """
 
@@ -105,14 +104,14 @@ class Pair:
         self._start(self.other, follows=self.primary)
 
     def url(self, database: str = "combine") -> str:
-        """``DATABASE_URL`` with the address that moves."""
+        """Return ``DATABASE_URL`` with the address that moves."""
         url = self.primary.url(database=database).set(
             drivername="postgresql", port=self.forwarder.port
         )
         return str(url.render_as_string(hide_password=False))
 
     def replicate(self) -> None:
-        """Wait until the standby has all that the primary has."""
+        """Wait until the standby has received everything from the primary."""
         abreast = (
             "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn >= pg_current_wal_lsn()"
         )
@@ -120,7 +119,7 @@ class Pair:
             wait_for(lambda: _one(cursor, abreast) == 1)
 
     def fail_over(self) -> None:
-        """The primary dies, the standby takes over, the old one comes back; the address stays."""
+        """Kill the primary, promote the standby, and restart the old primary. The address stays."""
         old, new = self.primary, self.other
         self._stop(old)
         self._promote(new)
@@ -130,15 +129,15 @@ class Pair:
         self.primary, self.other = new, old
 
     def stop_primary(self) -> None:
-        """The primary is gone, and nothing takes over."""
+        """Stop the primary without promoting the standby."""
         self._stop(self.primary)
 
     def move(self) -> None:
-        """New connections to the address lead to the new primary."""
+        """Forward new connections to the new primary."""
         self.forwarder.target = self.primary.port
 
     def rebuild(self) -> None:
-        """Make the old primary a true standby of the new one."""
+        """Turn the old primary into a standby of the new one."""
         self._stop(self.other)
         self.other.copy(self.primary)
         self._start(self.other, follows=self.primary)
@@ -163,7 +162,7 @@ def _one(cursor: Any, query: str) -> Any:
 
 
 def programs_that_copy() -> Path | None:
-    """Programs with ``pg_basebackup``: those of distributions have it, the wheel has not."""
+    """Return a folder of programs with ``pg_basebackup``, which distributions have and the wheel lacks."""
     return next((one for one in candidates() if (one / "pg_basebackup").is_file()), None)
 
 
@@ -174,7 +173,7 @@ needs_pair = pytest.mark.skipif(
 
 @contextmanager
 def running_pair(run_folder: Path) -> Iterator[Pair]:
-    """A pair of servers that run within the block."""
+    """Run a pair of servers for the block."""
     folder = run_folder / f"pair-{uuid.uuid4().hex[:8]}"
     folder.mkdir(mode=0o755)
     with ExitStack() as stack:

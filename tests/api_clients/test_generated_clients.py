@@ -1,4 +1,4 @@
-"""Clients that others generate from our description, unpatched: project, source, run, document, delete."""
+"""Tests that generated clients work unmodified: project, source, run, document, deletion."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 @dataclass(frozen=True)
 class Live:
-    """A service and what a client needs.
+    """A running service and the data that a client needs.
 
-    :ivar description: the file of the description, as the service serves it
+    :ivar description: the file with the API description, as the service returns it
     """
 
     service: Service
@@ -53,7 +53,7 @@ def live(
 
 
 def run(*words: str | Path, cwd: Path, **environment: str) -> str:
-    """What the program prints; fails the test with it if the program fails."""
+    """Run a program and return its output. If it fails, the test fails with the output."""
     done = subprocess.run(
         [str(word) for word in words],
         cwd=cwd,
@@ -65,10 +65,10 @@ def run(*words: str | Path, cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
-def test_openapi_python_client(live: Live, tmp_path: Path) -> None:
+def test_client_of_openapi_python_client(live: Live, tmp_path: Path) -> None:
     generate = ("generate", "--path", live.description, "--meta", "none")
     output = ("--output-path", tmp_path / "combine_client", "--fail-on-warning")
-    # It formats what it writes with the ruff that it finds.
+    # The generator formats its files with the ruff that it finds.
     path = os.pathsep.join([str(BIN), os.environ["PATH"]])
     run(BIN / "openapi-python-client", *generate, *output, cwd=tmp_path, PATH=path)
     walk = (sys.executable, FOLDER / "walk.py", live.service.url, live.token)
@@ -79,7 +79,7 @@ def test_openapi_python_client(live: Live, tmp_path: Path) -> None:
     shutil.which("node") is None or not (NODE_PROGRAMS / "tsc").exists(),
     reason="the npm clients are not installed (make node-modules)",
 )
-def test_openapi_typescript(live: Live, tmp_path: Path) -> None:
+def test_client_of_openapi_typescript(live: Live, tmp_path: Path) -> None:
     (tmp_path / "node_modules").symlink_to(FOLDER / "node_modules")
     shutil.copy(FOLDER / "walk.ts", tmp_path)
     (tmp_path / "package.json").write_text('{"type": "module"}')

@@ -1,4 +1,4 @@
-"""The walk with the client of openapi-python-client: ``python walk.py URL TOKEN``."""
+"""Use the API with the client of openapi-python-client: ``python walk.py URL TOKEN``."""
 
 import io
 import sys

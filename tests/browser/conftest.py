@@ -1,4 +1,4 @@
-"""The service in a browser."""
+"""Fixtures for tests in a browser."""
 
 from __future__ import annotations
 
@@ -20,33 +20,34 @@ OpenPage = Callable[..., Any]
 def _of_the_session(
     postgres_url: str, _template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    # A start takes seconds. Not the database of the other tests: this service would see them in it.
+    # Starting the service takes seconds. It must not share the database of the other tests.
     name = f"browser_{uuid.uuid4().hex}"
     with (
         database_of_its_own(postgres_url, name, _template) as database_url,
         starting_services(tmp_path_factory.mktemp("service"), lambda: database_url) as start,
     ):
         service = start()
-        # The address that it calls itself by.
+        # This is the address that the service knows itself by.
         yield replace(service, url=f"http://localhost:{urlsplit(service.url).port}")
-        # Ctrl-C: without the time that a balancer is given.
+        # Ctrl-C stops the service at once, without the delay for a load balancer.
         service.stop(signal.SIGINT)
 
 
 @pytest.fixture
 def service(_of_the_session: Service) -> Service:
-    """``development.ini`` as a running service with a worker, which all tests have; nothing is in it."""
-    # The worker's own row stays: it says that the worker lives.
+    """``development.ini`` as a running service with a worker. All tests share it; its database is empty."""
+    # The row of the worker must stay, because it shows that the worker is alive.
     empty_database(_of_the_session.environment["DATABASE_URL"], keep="procrastinate_workers")
     return _of_the_session
 
 
 @pytest.fixture
 def open_page(chromium: Any, service: Service) -> Iterator[OpenPage]:
-    """``open_page(expected=(404,), color_scheme="dark")``: a page in a browser of its own, on the service.
+    """``open_page(expected=(404,), color_scheme="dark")``: a page in a new browser on the service.
 
-    Whatever the browser complains about, such as a breach of the Content-Security-Policy, fails the
-    test at its end; but for answers with an ``expected`` status. A form with a mistake in it gets 400.
+    If the browser reports a problem, such as a breach of the Content-Security-Policy, the test
+    fails at its end. Responses with a status in ``expected`` are allowed. A form with a mistake
+    gets 400.
     """
     contexts = []
     complaints: list[str] = []
@@ -62,7 +63,7 @@ def open_page(chromium: Any, service: Service) -> Iterator[OpenPage]:
         context.set_default_timeout(60_000)
         contexts.append(context)
         page = context.new_page()
-        # Not what Chromium merely recommends for forms.
+        # Chromium also prints mere recommendations for forms.
         page.on(
             "console",
             lambda message: message.type in ("error", "warning") and complain(page, message.text),

@@ -1,4 +1,4 @@
-"""Every page, found by its route, as a stranger, a person and an administrator see it."""
+"""Tests every page, found through the routes, for a stranger, a user and an administrator."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ We decided that the readiness probe is GET /health/ready and answers 503 without
 - [ ] Ada must write to https://example.com/{UNBROKEN}?and={UNBROKEN} until 2026-12-01.
 Who may restore a backup at night?
 """
-# What a browser does not show as a page of ours.
+# The browser does not show these as pages of the service.
 NO_PAGES = {
     "static/*subpath",
-    "/docs",  # below, by itself: it is the same for everybody
+    "/docs",  # A test below covers it: it is the same for all users.
     "/docs/{asset}",
     "/health/ready/{group}",
     "/runs/{id}/live",
@@ -54,11 +54,11 @@ NO_PAGES = {
 
 @dataclass(frozen=True)
 class Furnished:
-    """A service with one of each thing in it.
+    """A service with one of each object in it.
 
-    :ivar cookies: the sessions of a person and of an administrator
-    :ivar addresses: of all pages, from the routes, and further ones
-    :ivar forms: pages that follow a form: its address, what to write into it, its button
+    :ivar cookies: the sessions of a user and of an administrator
+    :ivar addresses: the paths of all pages, from the routes, and some more
+    :ivar forms: pages after a form: its path, the values to fill in, and its button
     """
 
     cookies: dict[str, str]
@@ -116,7 +116,7 @@ def furnished(service: Service) -> Iterator[Furnished]:
     said = f"@{administrator.email} knows more of {UNBROKEN}."
     api.post(f"{document}/comments", version=2, pointer="/open_questions/0", text=said)
     asked = api.post(f"{document}/reviews", version=2, author_may_decide=True)
-    # The register of another document, because this one stays in review.
+    # Take the register of another document, because this one stays in review.
     other = api.post(sources, name="other.md", text=TEXT.replace("2026-12-01", "2027-03-01"))
     again = api.post(f"projects/{project['slug']}/runs", line="brief", sources=[other["id"]])
     approved = f"documents/{api.wait_for(again['id'])['documents'][0]['id']}"
@@ -176,7 +176,7 @@ def furnished(service: Service) -> Iterator[Furnished]:
         f"/nowhere/{UNBROKEN}",
     ]
     forms = [
-        # A mistake, secrets that are shown once, a consent.
+        # Pages with a mistake, with secrets that are shown once, and with a consent.
         ("/projects", {"name": " "}, "Create project"),
         ("/account/tokens", {"name": UNBROKEN[:100]}, "Create token"),
         (f"/projects/{project['slug']}/invitations", {}, "Create link"),
@@ -235,7 +235,7 @@ class _Api:
 
 
 def _paths(registry: Any, variables: dict[str, str]) -> list[str]:
-    """Of all routes that can be opened in a browser."""
+    """Return the paths of all routes that a browser can open."""
     endpoints = {
         entry["introspectable"].discriminator: entry["introspectable"]["methods"]
         for entry in registry.introspector.get_category("combine endpoints")
@@ -255,7 +255,7 @@ def _paths(registry: Any, variables: dict[str, str]) -> list[str]:
     return paths
 
 
-def test_every_page_is_fit_to_show(
+def test_every_page_is_accessible_and_fits_the_window(
     service: Service, furnished: Furnished, open_page: OpenPage
 ) -> None:
     faults: list[str] = []
@@ -267,9 +267,10 @@ def test_every_page_is_fit_to_show(
             page.context.add_cookies([session])
         for address in furnished.addresses:
             answer = page.request.get(address)
-            # Probes and downloads are no pages.
+            # Probes and downloads are not pages.
             if answer.headers["content-type"].startswith("text/html"):
-                # A page of the same elements has been looked at. The longest names came first.
+                # Skip a page with the same elements as an earlier one. Pages with the longest names
+                # come first.
                 elements = tuple(re.findall(r"<([a-z]\w*)", answer.text()))
                 if elements not in seen:
                     seen.add(elements)
@@ -286,7 +287,7 @@ def test_every_page_is_fit_to_show(
     assert faults == [], "\n".join(faults)
 
 
-def test_the_explorer_is_fit_to_show(open_page: OpenPage) -> None:
+def test_explorer_is_accessible_and_fits_the_window(open_page: OpenPage) -> None:
     page = open_page()
     page.goto("/docs#/projects/createProject")
     page.locator("#operations-projects-createProject textarea").wait_for()

@@ -1,4 +1,4 @@
-"""From the sign-in to the finished document, by clicking."""
+"""Tests the way from sign-in to the finished document, by clicking."""
 
 import re
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 if shutil.which("chromium") is None:
-    # Here rather than in a fixture: one line for all tests of the file.
+    # Skip the whole file here: a fixture would report a skip for each test.
     pytest.skip("no Chromium here (Debian: apt-get install chromium)", allow_module_level=True)
 
 RUNBOOK = """# Operations Runbook
@@ -52,7 +52,7 @@ def start_run(page):
     page.get_by_role("heading", name="Run of brief").wait_for()
 
 
-def test_first_document(open_page, tmp_path):
+def test_user_gets_a_first_document_by_clicking(open_page, tmp_path):
     page = open_page(viewport=WIDE)
     sign_in(page)
     make_project(page)
@@ -62,13 +62,13 @@ def test_first_document(open_page, tmp_path):
     page.get_by_role("button", name="Upload").click()
     start_run(page)
 
-    # The page follows the run by itself.
+    # The page follows the run without a reload.
     page.get_by_text("Succeeded", exact=True).wait_for()
     page.get_by_role("link", name="Brief: runbook.md").click()
     page.get_by_role("heading", name="Decisions").wait_for()
     assert page.get_by_text("No language model was used.").is_visible()
 
-    # Each statement opens to its quote, and the quote leads to its line.
+    # Each statement opens its quote, and the quote links to its line.
     statement = page.locator(".statement", has_text="We decided").first
     quote = statement.get_by_role("blockquote")
     assert not quote.is_visible()
@@ -83,7 +83,7 @@ def test_first_document(open_page, tmp_path):
     assert page.locator("mark").inner_text() in RUNBOOK.splitlines()[5]
     page.go_back()
 
-    # Nothing is lost on paper, though the quotes are closed.
+    # The printed page shows all quotes, although they are closed on the screen.
     page.emulate_media(media="print")
     quotes = page.get_by_role("blockquote").all()
     assert len(quotes) >= 5
@@ -110,20 +110,20 @@ def test_first_document(open_page, tmp_path):
 
 
 @pytest.mark.slow
-def test_without_scripts(open_page):
+def test_pages_work_without_javascript(open_page):
     page = open_page(viewport=NARROW, java_script_enabled=False)
     sign_in(page)
     make_project(page)
     paste_runbook(page)
     start_run(page)
-    # The page reloads itself; the link is for the impatient.
+    # The page reloads itself. The link is for impatient users.
     page.get_by_text("Succeeded", exact=True).wait_for()
     page.get_by_role("link", name="Brief: runbook.md").click()
     page.get_by_text("runbook.md, line 6").first.click()
     assert page.get_by_role("blockquote").first.is_visible()
 
 
-def test_mistakes_are_shown_where_they_were_made(open_page):
+def test_form_errors_are_shown_at_their_fields(open_page):
     page = open_page(viewport=NARROW)
     sign_in(page)
     make_project(page)
@@ -138,7 +138,7 @@ def test_mistakes_are_shown_where_they_were_made(open_page):
 
 
 @pytest.mark.slow
-def test_by_keyboard(open_page):
+def test_user_works_with_the_keyboard_alone(open_page):
     page = open_page(viewport=WIDE)
     sign_in(page)
     page.keyboard.press("Tab")
@@ -146,7 +146,7 @@ def test_by_keyboard(open_page):
     assert link.evaluate("link => link === document.activeElement")
     assert link.bounding_box()["y"] >= 0
     page.keyboard.press("Enter")
-    # Past the link to archived projects.
+    # Skip the link to archived projects.
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     name = page.get_by_label("Name")

@@ -1,11 +1,11 @@
-"""An owner invites somebody into a project, and that person comes in, by clicking."""
+"""Tests that an owner invites a user into a project, and the user joins, by clicking."""
 
 import shutil
 
 import pytest
 
 if shutil.which("chromium") is None:
-    # Here rather than in a fixture: one line for all tests of the file.
+    # Skip the whole file here: a fixture would report a skip for each test.
     pytest.skip("no Chromium here (Debian: apt-get install chromium)", allow_module_level=True)
 
 from sqlalchemy import create_engine
@@ -39,7 +39,7 @@ def assert_fits(page):
 
 
 @pytest.mark.slow
-def test_from_the_link_to_the_project(owner, open_page):
+def test_invited_user_joins_the_project_with_the_link(owner, open_page):
     owner.goto("/projects/ovens")
     owner.get_by_role("link", name="Members").click()
     owner.get_by_role("link", name="Invite people").click()

@@ -1,4 +1,4 @@
-"""Programs get tokens by what people click: consent, device, explorer."""
+"""Tests that programs get tokens through pages: consent, device and explorer."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 if shutil.which("chromium") is None:
-    # Here rather than in a fixture: one line for all tests of the file.
+    # Skip the whole file here: a fixture would report a skip for each test.
     pytest.skip("no Chromium here (Debian: apt-get install chromium)", allow_module_level=True)
 
 from tests.conftest import free_port
@@ -27,7 +27,7 @@ CHALLENGE = (
 
 @pytest.fixture
 def callback():
-    """A client that waits on this machine for the browser to come back; what it was sent."""
+    """A client that listens for the redirect of the browser, and the requests that it received."""
     arrived = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -72,7 +72,7 @@ def sign_in(page):
     page.get_by_role("heading", name="Projects").wait_for()
 
 
-def who(service, token):
+def whoami(service, token):
     request = urllib.request.Request(
         f"{service.url}/api/v1/me", headers={"Authorization": f"Bearer {token}"}
     )
@@ -96,8 +96,8 @@ def authorization_url(client_id, callback, **more):
 
 @pytest.mark.parametrize("button", ["Allow", "Deny"])
 @pytest.mark.slow
-def test_consent_leads_back_to_the_client(open_page, service, callback, button):
-    """The policy of the page lets the answer to its form lead to the client, and nowhere else."""
+def test_consent_redirects_to_the_client(open_page, service, callback, button):
+    """The policy of the page allows the form to redirect to the client, and nowhere else."""
     sign_in(page := open_page())
     [client_id] = combine(
         service,
@@ -124,7 +124,7 @@ def test_consent_leads_back_to_the_client(open_page, service, callback, button):
     body = urllib.parse.urlencode(fields).encode()
     with urllib.request.urlopen(f"{service.url}/oauth/token", body) as answer:
         tokens = json.load(answer)
-    assert who(service, tokens["access_token"]) == "local@localhost"
+    assert whoami(service, tokens["access_token"]) == "local@localhost"
     page.goto("/account/grants")
     page.get_by_role("button", name="Revoke the access of Nightly").click()
     page.get_by_text("No program may act in your name").wait_for()
@@ -132,7 +132,7 @@ def test_consent_leads_back_to_the_client(open_page, service, callback, button):
 
 @pytest.mark.slow
 def test_explorer_signs_in(open_page, service):
-    """Swagger UI, as it is in the wheel, gets a token with PKCE and uses it."""
+    """Swagger UI from the wheel gets a token with PKCE and uses it."""
     sign_in(page := open_page())
     page.goto("/docs")
     page.locator(".authorize").first.click()
@@ -152,8 +152,8 @@ def test_explorer_signs_in(open_page, service):
 
 
 @pytest.mark.slow
-def test_terminal_is_let_in(open_page, service, tmp_path):
-    """``combine login``, with the browser somewhere else."""
+def test_login_command_gets_a_token(open_page, service, tmp_path):
+    """``combine login`` works with a browser on another machine."""
     sign_in(page := open_page())
     home = tmp_path / "home"
     home.mkdir()
@@ -186,10 +186,10 @@ def test_terminal_is_let_in(open_page, service, tmp_path):
     [file] = home.rglob("credentials.json")
     assert file.stat().st_mode & 0o777 == 0o600
     token = start("login", "--print-token").communicate(timeout=30)[0].strip()
-    assert who(service, token) == "local@localhost"
+    assert whoami(service, token) == "local@localhost"
     logout = start("logout")
     logout.communicate(timeout=30)
     assert logout.returncode == 0
     assert json.loads(file.read_text()) == {}
     with pytest.raises(urllib.error.HTTPError, match="401"):
-        who(service, token)
+        whoami(service, token)

@@ -1,4 +1,4 @@
-"""Four people and a document, by clicking: from three sources to the register after a second meeting."""
+"""Tests how four users work on a document, from three sources to the register after a second meeting."""
 
 import re
 import shutil
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 if shutil.which("chromium") is None:
-    # Here rather than in a fixture: one line for all tests of the file.
+    # Skip the whole file here: a fixture would report a skip for each test.
     pytest.skip("no Chromium here (Debian: apt-get install chromium)", allow_module_level=True)
 
 from playwright.sync_api import expect
@@ -46,9 +46,9 @@ def vendor():
 
 @pytest.fixture
 def service(start_service, vendor):
-    """One that asks a model."""
+    """A service that calls a model."""
     started = start_service({"OPENAI_API_KEY": "of-nobody", "OPENAI_BASE_URL": vendor.openai_url})
-    # The address that it calls itself by.
+    # This is the address that the service knows itself by.
     return replace(started, url=f"http://localhost:{urlsplit(started.url).port}")
 
 
@@ -95,11 +95,11 @@ def run(page, names):
     page.get_by_role("radio", name=provider).check()
     page.get_by_label(f"Model of {provider}").fill(model)
     page.get_by_role("button", name="Start run").click()
-    open_what_was_written(page)
+    open_written_document(page)
 
 
-def open_what_was_written(page):
-    """The page follows the run by itself."""
+def open_written_document(page):
+    """Wait for the document of the run. The page follows the run without a reload."""
     page.get_by_text("Succeeded", exact=True).wait_for(timeout=RUN_TIMEOUT_MS)
     page.get_by_role("link", name=re.compile("^Brief: ")).click()
     page.get_by_role("heading", name="Decisions").wait_for()
@@ -113,7 +113,7 @@ def ask_for_review(page, needed):
 
 
 def decide(page, button, then):
-    """Open what waits in the inbox, and decide on it."""
+    """Open the review in the inbox and decide on it."""
     page.goto("/inbox")
     page.get_by_role("link", name=re.compile("^Brief: ")).click()
     page.get_by_role("button", name=button).wait_for()
@@ -124,17 +124,17 @@ def decide(page, button, then):
 
 
 @pytest.mark.slow
-def test_from_three_sources_to_the_second_meeting(people, vendor, tmp_path):
+def test_four_users_write_review_and_update_a_document(people, vendor, tmp_path):
     ada, bob, carol, dave = people
 
-    # Three sources become a brief: a call for each of them, and one for the brief.
+    # Three sources become a brief, with one call for each source and one for the brief.
     upload(ada, SOURCES)
     run(ada, SOURCES)
     assert len(vendor.requests) == 4
     expect(ada.locator(".statement")).to_have_count(7)
     document = urlsplit(ada.url).path.partition("/versions")[0]
 
-    # Bob adds a question of his own, and asks for a review. Carol rejects.
+    # Bob adds a question and asks for a review. Carol rejects the version.
     bob.goto(document)
     bob.get_by_role("link", name="Add a statement to Open questions").click()
     bob.get_by_label("Text", exact=True).fill("Who feeds the seals?")
@@ -143,7 +143,7 @@ def test_from_three_sources_to_the_second_meeting(people, vendor, tmp_path):
     ask_for_review(bob, 2)
     decide(carol, "Reject", "Rejected")
 
-    # Ada corrects the source, and the brief says why it is out of date.
+    # Ada corrects the source. The brief explains why it is out of date.
     ada.goto("/projects/harbour")
     ada.get_by_role("link", name="budget.md").click()
     ada.get_by_text("Correct this source").click()
@@ -154,29 +154,29 @@ def test_from_three_sources_to_the_second_meeting(people, vendor, tmp_path):
     stale = bob.locator(".stale")
     assert "The source budget.md has revision 2." in stale.inner_text()
 
-    # A run again pays for the source that changed, and for the brief.
+    # A second run pays for the changed source and for the brief.
     before = len(vendor.requests)
     stale.get_by_role("button", name="Run again").click()
-    open_what_was_written(bob)
+    open_written_document(bob)
     asked = [request.prompt for request in vendor.requests[before:]]
     assert ["## Source" in prompt for prompt in asked] == [True, False]
     assert all("45,000 euros" in prompt for prompt in asked)
     expect(bob.locator(".stale")).to_have_count(0)
 
-    # What is new stands beside what was.
+    # The comparison shows the old and the new version.
     bob.get_by_role("link", name="changes between versions 2 and 3").click()
     changed = bob.locator(".statement", has_text="The budget of the harbour")
     assert changed.locator("del").inner_text().strip() == "40,000"
     assert changed.locator("ins").inner_text().strip() == "45,000"
     assert bob.locator("del", has_text="Who feeds the seals?").is_visible()
 
-    # Two approve. The first approval does not suffice.
+    # Two members approve. One approval is not enough.
     bob.goto(document)
     ask_for_review(bob, 2)
     decide(carol, "Approve", "In review · 1 of 2 approvals")
     decide(dave, "Approve", "Approved · 2 of 2 approvals")
 
-    # The export has every statement and every quote.
+    # The export contains every statement and every quote.
     dave.goto(document)
     statements = dave.locator(".statement-text").all_inner_texts()
     quotes = [
@@ -189,7 +189,7 @@ def test_from_three_sources_to_the_second_meeting(people, vendor, tmp_path):
     for text in [*statements, *quotes, "Carol approved it on", "Dave approved it on"]:
         assert without_white_space(text) in words, text
 
-    # After the second meeting, one item of the register goes on with another day, and one is new.
+    # After the second meeting, one register item continues with another date, and one item is new.
     upload(ada, {"second.md": SECOND_MEETING})
     run(ada, ["second.md"])
     ask_for_review(ada, 1)

@@ -25,7 +25,7 @@ Next step: Ada asks the council by Friday.
 
 @dataclass(frozen=True)
 class Room:
-    """A project as its member sees it."""
+    """A project, as a member sees it."""
 
     client: TestApp
     slug: str
@@ -59,7 +59,7 @@ def room(make_room, signed_in) -> Room:
 
 @pytest.fixture
 def join(room, sign_in, add_member):
-    """``join("bob", Role.WRITER)``: bob@example.com, who is a member of the room."""
+    """``join("bob", Role.WRITER)``: bob@example.com, as a member of the room."""
 
     def join(name: str, role: Role):
         person = sign_in(f"{name}@example.com")
@@ -71,7 +71,7 @@ def join(room, sign_in, add_member):
 
 @pytest.fixture
 def document(room, run_jobs) -> dict[str, Any]:
-    """A brief, as ``GET documents/{id}`` shows it."""
+    """A brief, as ``GET documents/{id}`` returns it."""
     run = room.run(room.add())
     run_jobs()
     [written] = room.client.get(f"/api/v1/runs/{run['id']}").json["documents"]
@@ -80,7 +80,7 @@ def document(room, run_jobs) -> dict[str, Any]:
 
 @pytest.fixture
 def problem():
-    """``problem(answer, 404)``: the answer's problem document, checked for its form."""
+    """``problem(answer, 404)``: the problem document of the response, after a check of its form."""
 
     def check(answer: Any, status: int) -> dict[str, Any]:
         assert (answer.status_int, answer.content_type) == (status, "application/problem+json")
@@ -103,13 +103,13 @@ def problem():
 
 @pytest.fixture
 def fields():
-    """``fields(problem)``: the names of the fields that are wrong."""
+    """``fields(problem)``: the names of the wrong fields."""
     return lambda body: [error["field"] for error in body.get("errors", [])]
 
 
 @pytest.fixture
 def count(app):
-    """``with count() as statements:`` notes the SQL that is sent within the block."""
+    """``with count() as statements:`` records the SQL statements of the block."""
 
     @contextmanager
     def counting():

@@ -47,7 +47,7 @@ def usage_of(room):
     return lambda run: room.client.get(f"/api/v1/runs/{run['id']}").json["usage"]
 
 
-def test_each_call_with_what_it_took(room, run_jobs, writes, calls_of):
+def test_calls_show_tokens_cost_and_latency(room, run_jobs, writes, calls_of):
     run = room.run(room.add(), model=SONNET)
     run_jobs()
     facts, brief = calls_of(run)
@@ -88,7 +88,7 @@ def test_prompt_and_answer_are_read_on_demand(room, run_jobs, writes, calls_of):
     assert whole["system"]
 
 
-def test_a_call_is_found_in_its_run_alone(room, run_jobs, calls_of, problem):
+def test_a_call_is_found_only_in_its_run(room, run_jobs, calls_of, problem):
     first, second = room.run(room.add()), room.run(room.add("other.md", "Other."))
     run_jobs()
     [call, *_] = calls_of(first)
@@ -110,7 +110,7 @@ def test_a_call_needs_the_right_to_read_sources(app, room, run_jobs, calls_of, s
     assert 'scope="sources:read"' in refused.headers["WWW-Authenticate"]
 
 
-def test_pages_of_calls(room, run_jobs, calls_of):
+def test_calls_come_in_pages(room, run_jobs, calls_of):
     run = room.run(room.add())
     run_jobs()
     path = f"/api/v1/runs/{run['id']}/calls"
@@ -123,7 +123,7 @@ def test_pages_of_calls(room, run_jobs, calls_of):
     assert [call["id"] for call in newest] == both[::-1]
 
 
-def test_a_run_by_rules_makes_no_call_of_a_model(room, run_jobs, calls_of, usage_of):
+def test_a_run_with_extract_calls_no_model(room, run_jobs, calls_of, usage_of):
     run = room.run(room.add())
     run_jobs()
     assert usage_of(run) == NOTHING
@@ -133,7 +133,7 @@ def test_a_run_by_rules_makes_no_call_of_a_model(room, run_jobs, calls_of, usage
         assert not whole["prompt"]
 
 
-def test_the_sums_of_a_run(room, run_jobs, writes, vendor, usage_of):
+def test_usage_of_a_run_is_the_sum_of_its_calls(room, run_jobs, writes, vendor, usage_of):
     vendor.script(error(429, retry_after=0))
     run = room.run(room.add(), model=SONNET)
     run_jobs()
@@ -149,7 +149,7 @@ def test_the_sums_of_a_run(room, run_jobs, writes, vendor, usage_of):
     assert room.client.get(f"{room.path}/runs").json["items"][0]["usage"] == usage_of(run)
 
 
-def test_a_price_that_is_not_known_is_not_zero(room, run_jobs, writes, calls_of, usage_of):
+def test_an_unknown_price_is_not_zero(room, run_jobs, writes, calls_of, usage_of):
     run = room.run(room.add(), model=GPT)
     run_jobs()
     assert [call["cost"] for call in calls_of(run)] == [None, None]
@@ -157,7 +157,7 @@ def test_a_price_that_is_not_known_is_not_zero(room, run_jobs, writes, calls_of,
     assert (sums["cost"], sums["unpriced_calls"]) == (None, 2)
 
 
-def test_a_call_that_was_refused_is_no_cost_and_a_call(room, run_jobs, vendor, calls_of, usage_of):
+def test_a_rejected_call_is_counted_and_costs_nothing(room, run_jobs, vendor, calls_of, usage_of):
     vendor.always(error(401))
     run = room.run(room.add(), model=SONNET)
     run_jobs()
@@ -168,7 +168,7 @@ def test_a_call_that_was_refused_is_no_cost_and_a_call(room, run_jobs, vendor, c
     assert usage_of(run) == {**NOTHING, "calls": 1, "failed_calls": 1}
 
 
-def test_a_call_whose_answer_got_lost_may_have_been_charged(room, run_jobs, vendor, usage_of):
+def test_the_cost_of_a_call_with_a_lost_response_is_unknown(room, run_jobs, vendor, usage_of):
     vendor.always(cut({}))
     run = room.run(room.add(), model=SONNET)
     run_jobs()
@@ -179,12 +179,12 @@ def test_a_call_whose_answer_got_lost_may_have_been_charged(room, run_jobs, vend
 
 @pytest.fixture
 def spread(app, room, run_jobs, writes):
-    """Six calls: two of Sonnet in November 2025 and in January 2026, two of GPT in January 2026."""
+    """Six calls: two of Sonnet in November 2025, two of Sonnet and two of GPT in January 2026."""
     months = (SONNET, "2025-11-30"), (SONNET, "2026-01-01"), (GPT, "2026-01-31")
     for model, day in months:
         run = room.run(room.add(f"{day}.md", NOTES.replace("2027", day)), model=model)
         run_jobs()
-        # The last second of the day in UTC, whatever the zone of the database.
+        # This is the last second of the day in UTC, whatever time zone the database has.
         moment = datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(seconds=86_399)
         with session_factory(app.registry).begin() as session:
             session.execute(
@@ -233,7 +233,7 @@ def test_costs_by_month_and_model(room, spread):
         ("from=2026-02-01&until=2025-01-01", set()),
     ],
 )
-def test_the_time_of_costs(room, spread, query, months):
+def test_costs_are_limited_to_a_period(room, spread, query, months):
     rows, answer = costs(room, query)
     assert {row[0] for row in rows} == months
     assert answer["total"]["calls"] == sum(row[2] for row in rows)
@@ -242,12 +242,12 @@ def test_the_time_of_costs(room, spread, query, months):
 @pytest.mark.parametrize(
     "day", ["2026-02-30", "20260101", "2026-W01-1", "0000-01-01", "2026-01", "2026-01-01T00:00:00Z"]
 )
-def test_what_is_no_day(room, problem, fields, day):
+def test_an_invalid_date_is_rejected(room, problem, fields, day):
     told = problem(room.client.get(f"{room.path}/costs?from={day}", status="*"), 400)
     assert fields(told) == ["from"]
 
 
-def test_costs_of_a_new_project(room):
+def test_a_new_project_has_no_costs(room):
     rows, answer = costs(room)
     assert (rows, answer["total"]) == ([], NOTHING)
     now = datetime.now(UTC)
@@ -256,10 +256,10 @@ def test_costs_of_a_new_project(room):
     assert (now.year - first.year) * 12 + now.month - first.month == 11
 
 
-def test_only_so_many_rows_and_the_sum_of_all(room, spread, monkeypatch):
+def test_the_list_of_costs_is_cut_and_the_total_is_complete(room, spread, monkeypatch):
     monkeypatch.setattr("combine_core.runs.calls.MAX_COST_ROWS", 3)
     rows, answer = costs(room, "from=2025-01-01")
-    # The rows of the sums count too.
+    # The rows of the totals count too.
     assert rows == [("2026-01", SONNET, 2, "0.004680")]
     assert not answer["complete"]
     assert answer["total"]["calls"] == 6

@@ -20,7 +20,7 @@ def path(document):
 
 @pytest.fixture
 def say(path):
-    """``say(ada, "Is it so?")``: the answer to a comment on the first decision."""
+    """``say(ada, "Is it so?")``: the response to a comment on the first decision."""
 
     def say(person, words="Is it so?", status=201, **body):
         body = {"version": 1, "pointer": "/decisions/0", "text": words, **body}
@@ -52,7 +52,7 @@ def test_a_comment_is_written_resolved_and_deleted(ada, document, join, path, sa
     assert bob.client.get(path).json["items"] == []
 
 
-def test_the_audit_has_deleted_comments_without_texts(ada, document, say, dbsession):
+def test_the_audit_records_deleted_comments_without_their_text(ada, document, say, dbsession):
     comment = say(ada, "A private thought").json
     ada.client.delete(f"{API}/comments/{comment['id']}", status=204)
     deleted = dbsession.scalars(
@@ -62,7 +62,7 @@ def test_the_audit_has_deleted_comments_without_texts(ada, document, say, dbsess
     assert deleted.details == {"document": document["id"], "version": 1}
 
 
-def test_viewers_read_and_strangers_do_not(join, path, say, sign_in, ada):
+def test_viewers_read_comments_and_strangers_do_not(join, path, say, sign_in, ada):
     comment = say(ada).json
     own = f"{API}/comments/{comment['id']}"
     viewer, stranger = join("vera", Role.VIEWER), sign_in("eve@example.com")
@@ -85,19 +85,19 @@ def test_viewers_read_and_strangers_do_not(join, path, say, sign_in, ada):
         ({"text": "a\0"}, "text"),
     ],
 )
-def test_odd_comments(ada, path, say, problem, wrong, field):
+def test_invalid_comments_are_rejected(ada, path, say, problem, wrong, field):
     refused = problem(say(ada, status="*", **wrong), 422)
     assert refused["errors"][0]["field"] == field
     assert ada.client.get(path).json["items"] == []
 
 
-def test_mentions_are_of_members(ada, join, say, sign_in):
+def test_only_members_are_mentioned(ada, join, say, sign_in):
     bob, _ = join("bob", Role.VIEWER), sign_in("eve@example.com")
     words = "@BOB@example.com, look. And @bob@example.com! @eve@example.com @ada@example.com x@y.z"
     assert [one["email"] for one in say(ada, words).json["mentions"]] == [bob.email]
 
 
-def test_mentions_wait_in_the_inbox(ada, join, say):
+def test_mentions_appear_in_the_inbox(ada, join, say):
     bob, carol = join("bob", Role.VIEWER), join("carol", Role.VIEWER)
     both = "@bob@example.com and @carol@example.com, look."
     first, second = say(ada, both).json, say(ada, "@bob@example.com, look again.").json
@@ -128,7 +128,9 @@ def test_comments_follow_their_statement(ada, document, say, sessions):
     assert place({**content, "decisions": [other]}) == ([], 1)
 
 
-def test_what_deleting_leaves(ada, document, join, path, say, sessions, dbsession):
+def test_comments_stay_without_a_name_after_their_author_is_deleted(
+    ada, document, join, path, say, sessions, dbsession
+):
     bob = join("bob", Role.WRITER)
     say(bob, "@ada@example.com, is it so?")
     say(ada, "@bob@example.com, it is.")

@@ -18,18 +18,18 @@ def browser(make_app) -> TestApp:
     return client
 
 
-def test_reading(browser):
+def test_reading_needs_no_csrf_token(browser):
     assert browser.get("/api/v1/me").json["email"] == "local@localhost"
     assert browser.get("/api/v1/projects").json == {"items": [], "next": None}
 
 
-def test_changing(browser, problem):
+def test_changing_data_needs_a_csrf_token(browser, problem):
     body = {"name": "Harbour"}
     told = problem(browser.post_json("/api/v1/projects", body, status="*"), 400)
     assert "X-CSRF-Token" in told["detail"]
     bad = {"X-CSRF-Token": "nonsense"}
     problem(browser.post_json("/api/v1/projects", body, headers=bad, status="*"), 400)
-    # The explorer hands the token to its script.
+    # The explorer passes the token to its script.
     [token] = re.findall(r'data-csrf-token="([^"]+)"', browser.get("/docs").text)
     good = {"X-CSRF-Token": token}
     browser.post_json("/api/v1/projects", body, headers=good, status=201)

@@ -25,7 +25,7 @@ SECRET = "The harbour opens on 1 May 2027."
 
 @pytest.fixture
 def run_of(room, run_jobs):
-    """``run_of(source)``: a run that has succeeded, as the API shows it."""
+    """``run_of(source)``: a successful run, as the API returns it."""
 
     def run(*sources):
         started = room.run(*sources)
@@ -46,7 +46,7 @@ def count(app):
 
 @pytest.fixture
 def as_model(app):
-    """``as_model(run)``: the calls of this run as those of a model would be, with its prompt."""
+    """``as_model(run)``: make the calls of this run look like calls of a model, with a prompt."""
 
     def change(run):
         with session_factory(app.registry).begin() as session:
@@ -66,7 +66,7 @@ def as_model(app):
 
 
 @pytest.fixture
-def deeds(app):
+def audit_actions(app):
     """Return a function that reads all audit events."""
 
     def read():
@@ -80,7 +80,7 @@ def deeds(app):
 
 
 def everything_stored(app):
-    """All rows of all tables, as text."""
+    """Return all rows of all tables, as text."""
     with session_factory(app.registry)() as session:
         names = session.scalars(
             text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
@@ -95,19 +95,19 @@ def everything_stored(app):
 # Renaming and archiving.
 
 
-def test_a_project_is_renamed_as_it_was_seen(room, deeds):
+def test_renaming_a_project_needs_the_current_etag(room, audit_actions):
     seen = room.client.get(room.path)
     headers = {"If-Match": seen.headers["ETag"]}
     changed = room.client.patch_json(room.path, {"name": " Port "}, headers=headers, status=200)
     assert changed.json == {**seen.json, "name": "Port"}
     room.client.patch_json(room.path, {"name": "Quay"}, headers=headers, status=412)
     assert room.client.get(room.path).headers["ETag"] == changed.headers["ETag"]
-    assert deeds() == [
+    assert audit_actions() == [
         ("project-change", "ada@example.com", f"project:{room.id}", {"changed": ["name"]})
     ]
 
 
-def test_an_archived_project_leaves_the_list_and_comes_back(room):
+def test_an_archived_project_is_not_listed_until_it_is_restored(room):
     def listed(**query):
         return [one["slug"] for one in room.client.get("/api/v1/projects", query).json["items"]]
 
@@ -132,7 +132,7 @@ def test_a_source_is_renamed(room, problem, fields):
     problem(room.client.patch_json(path, {"text": "x"}, status=422), 422)
 
 
-def test_what_a_person_has_edited_stays_without_the_run(room, run_of):
+def test_edited_versions_stay_after_their_run_is_deleted(room, run_of):
     run = run_of(room.add())
     document = f"/api/v1/documents/{run['documents'][0]['id']}"
     written = room.client.get(document).json
@@ -144,7 +144,7 @@ def test_what_a_person_has_edited_stays_without_the_run(room, run_of):
     assert room.client.get(document).json["version"] == 2
 
 
-def test_a_document_is_renamed_and_archived_until_it_is_written_again(room, run_of):
+def test_an_archived_document_is_restored_by_a_new_version(room, run_of):
     source = room.add()
     [written] = run_of(source)["documents"]
     path = f"/api/v1/documents/{written['id']}"
@@ -164,14 +164,14 @@ def test_a_document_is_renamed_and_archived_until_it_is_written_again(room, run_
 
 
 @pytest.mark.parametrize("body", [{}, {"slug": "x"}, {"name": ""}, {"archived": "yes"}])
-def test_odd_changes_are_refused(room, problem, body):
+def test_invalid_changes_are_rejected(room, problem, body):
     problem(room.client.patch_json(room.path, body, status=422), 422)
 
 
 # Deleting.
 
 
-def test_a_project_goes_with_everything_in_it(app, room, run_of, count, deeds):
+def test_deleting_a_project_deletes_everything_in_it(app, room, run_of, count, audit_actions):
     run_of(room.add())
     plan = room.client.get(f"{room.path}/deletion").json
     assert plan["obstacle"] is None
@@ -187,7 +187,7 @@ def test_a_project_goes_with_everything_in_it(app, room, run_of, count, deeds):
     room.client.delete(room.path, status=404)
     assert [count(one) for one in (Source, Document, Run, Step, Call, Membership)] == [0] * 6
     assert SECRET not in everything_stored(app)
-    assert deeds()[-1] == (
+    assert audit_actions()[-1] == (
         "project-delete",
         "ada@example.com",
         f"project:{room.id}",
@@ -195,7 +195,7 @@ def test_a_project_goes_with_everything_in_it(app, room, run_of, count, deeds):
     )
 
 
-def test_what_is_no_longer_as_it_was_seen_is_not_deleted(room):
+def test_deleting_with_an_old_etag_is_rejected(room):
     etag = room.client.get(room.path).headers["ETag"]
     room.client.patch_json(room.path, {"name": "Port"})
     room.client.delete(room.path, headers={"If-Match": etag}, status=412)
@@ -203,7 +203,7 @@ def test_what_is_no_longer_as_it_was_seen_is_not_deleted(room):
     room.client.delete(room.path, headers={"If-Match": etag}, status=204)
 
 
-def test_while_a_run_is_going_on_it_and_its_things_stay(room, problem):
+def test_nothing_is_deleted_during_a_run(room, problem):
     source = room.add()
     run = room.run(source)
     paths = [room.path, f"{room.path}/sources/{source['id']}", f"/api/v1/runs/{run['id']}"]
@@ -216,8 +216,8 @@ def test_while_a_run_is_going_on_it_and_its_things_stay(room, problem):
         room.client.delete(path, status=204)
 
 
-def test_a_source_that_documents_were_made_from(
-    app, room, run_of, as_model, problem, fields, deeds
+def test_deleting_a_used_source_must_be_forced(
+    app, room, run_of, as_model, problem, fields, audit_actions
 ):
     source, other = room.add(), room.add("other.md", "# Tugs\n\nWe decided to buy a tug.\n")
     run = run_of(source, other)
@@ -256,10 +256,10 @@ def test_a_source_that_documents_were_made_from(
             assert (call.request, call.response, call.error) == (None, None, None)
             assert (call.input_tokens, call.request_sha256) == (12, "")
         assert session.scalars(select(Step.answer)).all() == [None] * 3
-    assert deeds()[-1][0::2] == ("source-delete", f"source:{source['id']}")
+    assert audit_actions()[-1][0::2] == ("source-delete", f"source:{source['id']}")
 
 
-def test_a_source_that_nothing_was_made_from_needs_no_more_words(room, problem):
+def test_an_unused_source_is_deleted_without_force(room, problem):
     source = room.add()
     path = f"{room.path}/sources/{source['id']}"
     room.client.delete(f"{path}?force=perhaps", status=400)
@@ -267,7 +267,7 @@ def test_a_source_that_nothing_was_made_from_needs_no_more_words(room, problem):
     problem(room.client.delete(path, status=404), 404)
 
 
-def test_a_document_goes_with_its_versions_and_without_its_runs(room, run_of, count):
+def test_deleting_a_document_deletes_its_versions_and_keeps_its_runs(room, run_of, count):
     source = room.add()
     run = run_of(source)
     [written] = run_of(source)["documents"]
@@ -282,7 +282,7 @@ def test_a_document_goes_with_its_versions_and_without_its_runs(room, run_of, co
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
-def test_a_run_takes_its_versions_along_and_leaves_a_valid_head(room, run_of, which):
+def test_deleting_a_run_deletes_its_versions_and_keeps_a_valid_head(room, run_of, which):
     source = room.add()
     runs = [run_of(source) for _ in range(3)]
     document = runs[0]["documents"][0]["id"]
@@ -295,11 +295,11 @@ def test_a_run_takes_its_versions_along_and_leaves_a_valid_head(room, run_of, wh
     assert listed["version"] == left[-1]
     versions = room.client.get(f"/api/v1/documents/{document}/versions").json["items"]
     assert [one["version"] for one in versions] == left[::-1]
-    # No number is given twice.
+    # No number is used twice.
     assert run_of(source)["documents"][0]["version"] == 4
 
 
-def test_the_last_run_takes_the_document_along(room, run_of, count):
+def test_deleting_the_last_run_deletes_the_document(room, run_of, count):
     run = run_of(room.add())
     path = f"/api/v1/runs/{run['id']}"
     takes = room.client.get(f"{path}/deletion").json["takes_along"]
@@ -310,7 +310,7 @@ def test_the_last_run_takes_the_document_along(room, run_of, count):
     assert count(Source) == 1
 
 
-# Who may.
+# Permissions.
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ def test_owners_delete_projects_and_writers_the_rest(
     bob.client.delete(room.path, status=project)
 
 
-def test_what_is_in_other_projects_is_not_there(room, run_of, make_room, sign_in):
+def test_objects_of_other_projects_get_404(room, run_of, make_room, sign_in):
     eves = make_room(sign_in("eve@example.com").client, "Lighthouse")
     source = room.add()
     run = run_of(source)
@@ -364,10 +364,10 @@ def test_what_is_in_other_projects_is_not_there(room, run_of, make_room, sign_in
     room.client.get(f"{room.path}/sources/{source['id']}", status=200)
 
 
-# At once.
+# Parallel requests.
 
 
-def test_of_two_who_delete_at_once_one_finds_nothing(app, room, sign_in):
+def test_the_second_of_two_parallel_deletions_gets_404(app, room, sign_in):
     statuses = []
     both = threading.Barrier(2)
 
@@ -384,8 +384,8 @@ def test_of_two_who_delete_at_once_one_finds_nothing(app, room, sign_in):
     assert sorted(statuses) == [204, 404]
 
 
-def test_a_worker_whose_run_was_deleted_stops_quietly(app, room, caplog):
-    """The run is cancelled and deleted between the claim and the work."""
+def test_a_worker_stops_quietly_when_its_run_is_deleted(app, room, caplog):
+    """The run is cancelled and deleted after the claim and before the work starts."""
     run = room.run(room.add())
     sessions = session_factory(app.registry)
     runner = StepRunner(sessions, providers_of(app.registry), threading.Event())
@@ -409,7 +409,7 @@ def test_a_worker_whose_run_was_deleted_stops_quietly(app, room, caplog):
     assert [record for record in caplog.records if record.levelname in {"WARNING", "ERROR"}] == []
 
 
-def test_a_run_that_is_claimed_cannot_be_deleted(app, room, problem):
+def test_a_claimed_run_cannot_be_deleted(app, room, problem):
     run = room.run(room.add())
     with session_factory(app.registry).begin() as session:
         step_id = session.scalars(select(Step.id).where(Step.position == 1)).one()
@@ -460,10 +460,10 @@ def test_a_document_that_is_deleted_during_a_request_does_not_exist(
     assert statuses == [404]
 
 
-def test_a_document_that_is_deleted_while_it_is_written_is_made_again(
+def test_a_document_deleted_during_a_run_is_created_again(
     app, room, run_jobs, run_of, wait_for_lock
 ):
-    """The deletion has not been committed when the worker looks for the document."""
+    """The deletion is not yet committed when the worker looks for the document."""
     source = room.add()
     [written] = run_of(source)["documents"]
     run = room.run(source)

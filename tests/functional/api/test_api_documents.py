@@ -1,4 +1,4 @@
-"""Documents and their versions, as JSON and as Markdown."""
+"""Tests documents and their versions, as JSON, Markdown and other files."""
 
 from io import BytesIO
 
@@ -10,7 +10,7 @@ from combine_core.observe.memory import Reading
 from combine_core.web.memory_budget import LARGE, MemoryBudget
 
 
-def test_a_document(room, document):
+def test_a_document_shows_its_content_and_inputs(room, document):
     assert document == {
         "id": document["id"],
         "type": "brief",
@@ -57,7 +57,7 @@ def test_a_document(room, document):
             assert proof["quote"] in lines
 
 
-def test_markdown(room, document):
+def test_a_document_is_exported_as_markdown(room, document):
     path = f"/api/v1/documents/{document['id']}"
     answer = room.client.get(f"{path}?format=md")
     assert answer.headers["Content-Type"].lower() == "text/markdown; charset=utf-8"
@@ -80,7 +80,7 @@ def test_markdown(room, document):
 
 
 @pytest.mark.parametrize("name", ["docx", "pdf"])
-def test_files(room, document, problem, name):
+def test_a_document_is_exported_as_a_file(room, document, problem, name):
     path = f"/api/v1/documents/{document['id']}"
     answer = room.client.get(f"{path}/{name}")
     assert answer.content_type == "application/octet-stream"
@@ -110,13 +110,13 @@ def test_files(room, document, problem, name):
 @pytest.mark.parametrize(
     "query", ["format=pdf", "format=MD", "format=", "format=%00", "format=md,json"]
 )
-def test_other_formats(room, document, problem, fields, query):
+def test_unknown_formats_are_rejected(room, document, problem, fields, query):
     for path in ("", "/versions/1"):
         answer = room.client.get(f"/api/v1/documents/{document['id']}{path}?{query}", status="*")
         assert fields(problem(answer, 400)) == ["format"]
 
 
-def test_a_file_waits_for_the_memory_that_others_hold(app, room, document, problem):
+def test_an_export_gets_503_while_memory_is_short(app, room, document, problem):
     reading = Reading(2**30, 2**30, "container", 2**30, 8)
     app.registry["combine_core.web.memory_budget"] = budget = MemoryBudget(lambda: reading)
     budget.take(LARGE)
@@ -129,7 +129,7 @@ def test_a_file_waits_for_the_memory_that_others_hold(app, room, document, probl
     assert problem(refused, 503)["type"] == "urn:combine:problem:memory-short"
 
 
-def test_versions(room, document, run_jobs):
+def test_older_versions_stay_available(room, document, run_jobs):
     [source] = room.client.get(f"{room.path}/sources").json["items"]
     room.run(source)
     run_jobs()
@@ -160,12 +160,12 @@ def test_versions(room, document, run_jobs):
 @pytest.mark.parametrize(
     "number", ["0", "2", "-1", "01", "1.0", "999999999", "99999999999999999999", "%31%0A", "one"]
 )
-def test_versions_that_are_not_there(room, document, problem, number):
+def test_an_unknown_version_gets_404(room, document, problem, number):
     path = f"/api/v1/documents/{document['id']}/versions/{number}"
     problem(room.client.get(path, status="*"), 404)
 
 
-def test_statements_of_a_source(room, document, run_jobs):
+def test_statements_that_quote_a_source_are_listed(room, document, run_jobs):
     source = document["inputs"][1]["id"]
     path = f"{room.path}/sources/{source}/statements"
     answer = room.client.get(path).json
@@ -192,7 +192,7 @@ def test_statements_of_a_source(room, document, run_jobs):
     some = room.client.get(f"{path}?line_from={line}&line_to={line}").json["items"]
     assert some == [item for item in answer["items"] if item["line_from"] == line]
     assert room.client.get(f"{path}?line_from=999").json["items"] == []
-    # The newest version alone counts.
+    # Only the newest version counts.
     room.run(room.client.get(f"{room.path}/sources").json["items"][0])
     run_jobs()
     again = room.client.get(path).json["items"]
@@ -200,7 +200,7 @@ def test_statements_of_a_source(room, document, run_jobs):
     assert len(again) == len(answer["items"])
 
 
-def test_statements_of_a_source_that_is_not_there(room, document, problem, make_room):
+def test_statements_of_an_unknown_source_get_404(room, document, problem, make_room):
     elsewhere = make_room(room.client, "Pumps")
     source = document["inputs"][1]["id"]
     problem(room.client.get(f"{elsewhere.path}/sources/{source}/statements", status="*"), 404)

@@ -1,4 +1,4 @@
-"""The explorer in a browser, under its policy."""
+"""Tests the API explorer in a browser, under its Content-Security-Policy."""
 
 import shutil
 
@@ -9,14 +9,14 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 def complain(complaints, message):
-    # Not what Chromium merely recommends for forms.
+    # Chromium also prints mere recommendations for forms.
     if message.type in ("error", "warning"):
         complaints.append(message.text)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
 @pytest.mark.slow
-def test_a_project_is_made_by_clicking(app, sign_in):
+def test_a_project_is_created_by_clicking(app, sign_in):
     from playwright.sync_api import sync_playwright
 
     token = sign_in().token
@@ -41,6 +41,6 @@ def test_a_project_is_made_by_clicking(app, sign_in):
     server.shutdown()
     assert "201" in answer
     assert '"slug": "harbour"' in answer
-    # A breach of the policy, or a file that is missing, would stand here.
+    # The list would contain a breach of the policy or a missing file.
     assert complaints == []
     assert {url.split("/")[2] for url in asked} == {f"{server.adj.host}:{server.adj.port}"}

@@ -1,4 +1,4 @@
-"""An add-on that brings endpoints of its own, described in the API's one document."""
+"""Tests that an add-on adds endpoints to the API description."""
 
 import copy
 
@@ -126,7 +126,7 @@ def build(database_url):
 
 
 @pytest.mark.parametrize("commit", [False, True])
-def test_its_endpoints_are_described_and_checked(build, fragment, commit):
+def test_endpoints_of_an_add_on_are_described_and_validated(build, fragment, commit):
     app = build(fragment, commit=commit)
     described = load_yaml(app.get("/api/v1/openapi.yaml", status=200).text)
     assert described == app.get("/api/v1/openapi.json", status=200).json
@@ -144,19 +144,19 @@ def test_its_endpoints_are_described_and_checked(build, fragment, commit):
     assert {error["field"] for error in wrong.json["errors"]} == {"name", "nome"}
 
 
-def test_an_answer_that_is_not_as_described_is_found_in_tests(build, fragment):
+def test_a_response_that_breaks_the_description_gets_500(build, fragment):
     wrong = build(fragment).get("/api/v1/ships", {"limit": "7"}, status=500)
     assert wrong.content_type == "application/problem+json"
 
 
-def test_without_the_add_on_there_is_no_word_of_it(build):
+def test_the_description_omits_an_absent_add_on(build):
     app = build(endpoints=False)
     described = load_yaml(app.get("/api/v1/openapi.yaml", status=200).text)
     assert described == load_yaml(DOCUMENT.read_text())
     app.get("/api/v1/ships", status=404)
 
 
-def test_a_described_endpoint_without_a_view_stops_the_start(build, fragment):
+def test_a_described_endpoint_without_a_view_is_an_error_at_startup(build, fragment):
     with pytest.raises(Exception, match="/ships"):
         build(fragment, endpoints=False)
 
@@ -181,7 +181,7 @@ OURS = {
 }
 
 
-def test_the_same_component_twice_is_one_and_another_of_its_name_a_conflict():
+def test_components_of_the_same_name_must_be_equal():
     same = Fragment("same", {"components": {"schemas": {"Name": {"type": "string"}}}})
     other = Fragment("other", {"components": {"schemas": {"Name": {"type": "integer"}}}})
     ours = copy.deepcopy(OURS)
@@ -205,7 +205,7 @@ def test_the_same_component_twice_is_one_and_another_of_its_name_a_conflict():
         ),
     ],
 )
-def test_what_is_no_fragment_is_refused_by_name(tmp_path, text, words):
+def test_an_invalid_fragment_is_rejected_with_its_name(tmp_path, text, words):
     path = tmp_path / "bad.yaml"
     path.write_text(text)
     with pytest.raises(ConfigurationError, match=r"my_addon:bad\.yaml") as caught:
@@ -213,6 +213,6 @@ def test_what_is_no_fragment_is_refused_by_name(tmp_path, text, words):
     assert words in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_file_is_named_in_the_error(tmp_path):
     with pytest.raises(ConfigurationError, match=r"my_addon:none\.yaml cannot be read"):
         read_fragment("my_addon:none.yaml", tmp_path / "none.yaml")

@@ -44,7 +44,7 @@ def check(answer):
 
 @FUZZ
 @given(path=paths, body=bodies)
-def test_random_json(room, path, body):
+def test_random_json_never_causes_5xx(room, path, body):
     path = path.format(room=room.path)
     check(room.client.post_json(path, body, status="*"))
 
@@ -57,7 +57,7 @@ def test_random_json(room, path, body):
         ["application/json", "multipart/form-data; boundary=b", "text/plain", ""]
     ),
 )
-def test_random_bytes(room, path, body, media_type):
+def test_random_bytes_never_cause_5xx(room, path, body, media_type):
     path = path.format(room=room.path)
     check(room.client.post(path, body, headers={"Content-Type": media_type}, status="*"))
 
@@ -85,7 +85,7 @@ form_pieces = st.lists(
 
 @FUZZ
 @given(body=form_pieces)
-def test_random_forms(room, body):
+def test_random_forms_never_cause_5xx(room, body):
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     check(room.client.post(f"{room.path}/sources", body, headers=headers, status="*"))
 
@@ -105,7 +105,7 @@ segments = st.text(
     ),
     method=st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]),
 )
-def test_random_paths_and_parameters(room, path, values, query, method):
+def test_random_paths_and_parameters_never_cause_5xx(room, path, values, query, method):
     for name, value in zip(("{slug}", "{id}", "{number}"), values, strict=True):
         path = path.replace(name, quote(value, safe="%/:;@"))
     path = path.replace("{name}", quote(values[0]))
@@ -127,7 +127,7 @@ parameters = (
 
 @FUZZ
 @given(data=st.data())
-def test_any_value_of_any_parameter(app, room, document, data):
+def test_random_values_of_any_parameter_never_cause_5xx(app, room, document, data):
     """Check the operations of the complete description, including those of add-ons."""
     with session_factory(app.registry).begin() as session:
         session.execute(update(User).values(is_admin=True))
@@ -150,8 +150,8 @@ def _resolve(described, entry):
 
 
 @pytest.mark.parametrize("operation", ["createProject", "createSource", "startRun"])
-def test_what_the_examples_say_works(room, operation):
-    """The description's own examples are taken as they stand."""
+def test_the_examples_of_the_description_are_accepted(room, operation):
+    """The test uses the examples of the description unchanged."""
     [(path, item)] = [
         (path, item["post"])
         for path, item in DESCRIBED["paths"].items()

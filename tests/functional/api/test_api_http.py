@@ -26,13 +26,13 @@ def listening(worker_database):
 
 @pytest.fixture
 def server(listening, database_url):
-    """A server that listens, over an empty database."""
+    """A listening server with an empty database."""
     return listening
 
 
 @pytest.fixture
 def ask(server, sign_in):
-    """``ask(b"GET /api/v1/me HTTP/1.1", ...)``: status, headers and body of the answer."""
+    """``ask(b"GET /api/v1/me HTTP/1.1", ...)``: the status, headers and body of the response."""
     token = sign_in(app=server.test_app).token
 
     def ask(line: bytes, *headers: bytes, body: bytes = b"", host: bytes = b"localhost"):
@@ -60,11 +60,11 @@ def chunked(data: bytes, size: int) -> bytes:
     return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
 
 
-def test_a_chunked_body(ask):
+def test_a_chunked_body_has_the_same_limit(ask):
     coding = b"Transfer-Encoding: chunked"
     body = chunked(b'{"name": "Harbour"}', 4)
     assert ask(POST, JSON, coding, body=body)[0] == 201
-    # No length is told in advance; what came is counted.
+    # The client does not announce a length, so the server counts the received bytes.
     status, headers, answer = ask(POST, JSON, coding, body=chunked(b" " * (LIMIT + 1), 1000))
     assert (status, headers["content-type"]) == (413, "application/problem+json")
     assert json.loads(answer)["status"] == 413
@@ -72,20 +72,20 @@ def test_a_chunked_body(ask):
     assert [project["name"] for project in json.loads(answer)["items"]] == ["Harbour"]
 
 
-def test_a_body_as_long_as_told(ask):
+def test_a_body_above_the_limit_gets_413(ask):
     body = json.dumps({"name": "Harbour", "pad": "x" * LIMIT}).encode()
     status, headers, _ = ask(POST, JSON, b"Content-Length: %d" % len(body), body=body)
     assert (status, headers["content-type"]) == (413, "application/problem+json")
 
 
-def test_head_has_no_body(ask):
+def test_a_response_to_head_has_no_body(ask):
     status, headers, body = ask(b"HEAD /api/v1/projects HTTP/1.1")
     assert (status, body) == (200, b"")
     assert int(headers["content-length"]) > 0
 
 
 @pytest.mark.parametrize("host", [b"[", b"a b", b"x/y", b"", b"\xff"])
-def test_hosts_that_are_none(ask, host):
+def test_an_invalid_host_gets_400(ask, host):
     body = b'{"name": "Harbour"}'
     status, _, _ = ask(POST, JSON, b"Content-Length: %d" % len(body), body=body, host=host)
     assert status == 400 or (status == 201 and host == b"")
@@ -94,7 +94,7 @@ def test_hosts_that_are_none(ask, host):
 @pytest.mark.parametrize(
     "target", [b"/api/v1/projects/%00", b"/api/v1/\xff", b"/api/v1/projects/a%0d%0ab", b"/api//v1"]
 )
-def test_odd_paths(ask, target):
+def test_an_unusual_path_gets_400_or_404(ask, target):
     status, headers, body = ask(b"GET " + target + b" HTTP/1.1")
     assert status in (400, 404), body
     if status == 404:

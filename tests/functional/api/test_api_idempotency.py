@@ -22,7 +22,7 @@ def post(client, path, body, *, key="one", status=201):
     return client.post_json(path, body, headers=keyed(key), status=status)
 
 
-def test_a_repetition_is_answered_again_and_does_nothing(signed_in):
+def test_a_repeated_request_gets_the_same_response_and_changes_nothing(signed_in):
     first = post(signed_in, PROJECTS, {"name": "Harbour"})
     assert "Idempotent-Replayed" not in first.headers
     again = post(signed_in, PROJECTS, {"name": "Harbour"})
@@ -34,8 +34,8 @@ def test_a_repetition_is_answered_again_and_does_nothing(signed_in):
     assert len(signed_in.get(PROJECTS).json["items"]) == 2
 
 
-def test_every_post_takes_a_key(room, sign_in):
-    """As a client sees it: the description says so, and a second POST changes nothing."""
+def test_every_post_accepts_a_key(room, sign_in):
+    """Test it as a client: the description names the header, and a second POST changes nothing."""
     bob = sign_in("bob@example.com")
     source = post(room.client, f"{room.path}/sources", {"name": "a.md", "text": "A.\n"}, key="s")
     wanted = {"line": "brief", "sources": [source.json["id"]]}
@@ -61,7 +61,7 @@ def test_every_post_takes_a_key(room, sign_in):
     assert len(room.client.get(f"{room.path}/runs").json["items"]) == 1
 
 
-def test_a_form_is_the_same_whatever_its_boundary(room):
+def test_a_form_is_the_same_with_another_boundary(room):
     def send(boundary, text):
         body = (
             f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="a.md"'
@@ -76,7 +76,7 @@ def test_a_form_is_the_same_whatever_its_boundary(room):
     assert send("b1", "Two.").status_int == 422
 
 
-def test_the_key_of_another_request(signed_in, room, problem, fields):
+def test_the_key_of_another_request_is_rejected(signed_in, room, problem, fields):
     post(signed_in, PROJECTS, {"name": "Pier"})
     for path, body in (
         (PROJECTS, {"name": "Quay"}),
@@ -93,7 +93,7 @@ def test_keys_belong_to_users(sign_in):
     assert post(bob.client, PROJECTS, {"name": "His"}).json["name"] == "His"
 
 
-def test_who_may_no_longer_do_it_sees_no_answer(room, sign_in, add_member):
+def test_a_stored_response_is_hidden_after_the_permission_is_lost(room, sign_in, add_member):
     bob = sign_in("bob@example.com")
     add_member(room.id, bob.user_id, Role.WRITER)
     path, body = f"{room.path}/sources", {"name": "a.md", "text": "A.\n"}
@@ -102,7 +102,7 @@ def test_who_may_no_longer_do_it_sees_no_answer(room, sign_in, add_member):
     post(bob.client, path, body, status=404)
 
 
-def test_errors_are_not_kept(room):
+def test_errors_are_not_stored(room):
     path = f"{room.path}/runs"
     wanted = {"line": "brief", "sources": ["0199c2a2-10aa-7d21-b0f3-5c7b9d3e4f50"]}
     post(room.client, path, wanted, status=422)
@@ -110,17 +110,17 @@ def test_errors_are_not_kept(room):
 
 
 @pytest.mark.parametrize("key", ["", "a" * 256, "a b", "a\x7f", "caf\xe9", "\t"])
-def test_bad_keys(signed_in, problem, fields, key):
+def test_invalid_keys_are_rejected(signed_in, problem, fields, key):
     body = problem(post(signed_in, PROJECTS, {"name": "A"}, key=key, status="*"), 400)
     assert fields(body) == ["Idempotency-Key"]
 
 
-def test_good_keys_at_their_limits(signed_in):
+def test_keys_at_the_limits_are_accepted(signed_in):
     for key in ("a" * 255, '"5f0c7b1e-2d3a"', "!", "~", "');--"):
         post(signed_in, PROJECTS, {"name": "A"}, key=key)
 
 
-def test_other_methods_ignore_it(signed_in):
+def test_other_methods_ignore_the_key(signed_in):
     for _ in range(2):
         assert "Idempotent-Replayed" not in signed_in.get(PROJECTS, headers=keyed("x")).headers
 
@@ -136,7 +136,7 @@ def test_keys_are_kept_for_a_day(app, signed_in):
         assert session.scalars(select(IdempotencyKey.key)).all() == ["old"]
 
 
-def test_they_go_with_their_user_and_project(room, app):
+def test_keys_are_deleted_with_their_user_and_project(room, app):
     post(room.client, f"{room.path}/sources", {"name": "a.md", "text": "A.\n"})
     with session_factory(app.registry)() as session:
         kept = session.scalars(select(IdempotencyKey)).one()
@@ -146,7 +146,7 @@ def test_they_go_with_their_user_and_project(room, app):
         assert session.scalars(select(IdempotencyKey.key)).all() == []
 
 
-def test_many_at_once(app, signed_in, problem):
+def test_parallel_requests_with_one_key_take_effect_once(app, signed_in, problem):
     def send(_number):
         return post(signed_in, PROJECTS, {"name": "Harbour"}, status="*")
 
@@ -192,7 +192,7 @@ def includeme(config):
 """
 
 
-def test_an_answer_with_a_secret_is_not_kept(make_app, sign_in, problem, tmp_path, monkeypatch):
+def test_a_response_with_a_secret_is_not_stored(make_app, sign_in, problem, tmp_path, monkeypatch):
     (tmp_path / "ships.yaml").write_text(SHIPS)
     (tmp_path / "keyed_ships.py").write_text(MODULE % (tmp_path / "ships.yaml"))
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -206,5 +206,5 @@ def test_an_answer_with_a_secret_is_not_kept(make_app, sign_in, problem, tmp_pat
         kept = session.scalars(select(IdempotencyKey)).one()
         assert kept.body is None
         assert "c4n4ry" not in json.dumps(kept.headers)
-    # A description that does not name the header bounds the key all the same.
+    # The length of the key is limited even if the description does not name the header.
     post(client, "/api/v1/ships", {}, key="a" * 256, status=400)

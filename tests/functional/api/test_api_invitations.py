@@ -30,7 +30,7 @@ def bob(sign_in):
 
 
 def invite(room, role="writer", client=None, **body):
-    """The invitation and its token."""
+    """Return the invitation and its token."""
     body = {"role": role, **body}
     made = (client or room.client).post_json(f"{room.path}/invitations", body, status=201)
     return made.json, made.json["link"].partition("token=")[2]
@@ -49,12 +49,12 @@ def listed(room):
     return room.client.get(f"{room.path}/invitations").json["items"]
 
 
-def test_a_link_makes_one_person_a_member(room, ada, bob, sign_in, problem):
+def test_a_link_adds_one_member(room, ada, bob, sign_in, problem):
     made, token = invite(room)
     assert made["state"] == "open"
     assert made["created_by"]["email"] == ada.email
     assert made["link"].startswith("http://localhost:8000/invitation?token=")
-    # Having the link changes nothing.
+    # Opening the link changes nothing.
     bob.client.get(room.path, status=404)
     joined = accept(bob, token).json
     assert joined["role"] == "writer"
@@ -66,7 +66,7 @@ def test_a_link_makes_one_person_a_member(room, ada, bob, sign_in, problem):
     carol.client.get(room.path, status=404)
     [used] = listed(room)
     assert (used["state"], used["used_by"]["email"]) == ("used", bob.email)
-    # The same person again, who has not seen the answer.
+    # The same user repeats the request, because the first response was lost.
     assert accept(bob, token).json == joined
 
 
@@ -81,7 +81,7 @@ def test_the_link_is_shown_once_and_stored_as_a_hash(room, sessions):
         assert session.scalars(select(ProjectInvitation)).one().token_sha256 != token.encode()
 
 
-def test_days(room, problem):
+def test_links_expire_after_1_to_30_days(room, problem):
     def lasts(made):
         return datetime.fromisoformat(made["expires_at"]) - datetime.fromisoformat(
             made["created_at"]
@@ -101,7 +101,7 @@ def test_days(room, problem):
         ({"revoked_at": func.now()}, "was revoked"),
     ],
 )
-def test_a_link_that_has_ended(room, bob, sessions, values, why):
+def test_an_expired_or_used_link_is_rejected(room, bob, sessions, values, why):
     _, token = invite(room)
     change(sessions, **values)
     assert why in accept(bob, token, status=409).json["detail"]
@@ -127,8 +127,8 @@ def test_a_used_link_cannot_be_revoked(room, bob):
 
 
 @pytest.mark.parametrize("deed", ["leaves", "is demoted", "is disabled"])
-def test_the_links_of_somebody_who_owns_it_no_more_end(room, bob, sign_in, sessions, deed):
-    """An owner who is thrown out must not come back by a link of their own."""
+def test_the_links_of_a_former_owner_are_revoked(room, bob, sign_in, sessions, deed):
+    """A removed owner must not return through an invitation of their own."""
     _, token = invite(room, "owner")
     accept(bob, token)
     _, kept = invite(room, "owner", client=bob.client)
@@ -146,7 +146,7 @@ def test_the_links_of_somebody_who_owns_it_no_more_end(room, bob, sign_in, sessi
     assert [one["state"] for one in listed(room)] == ["revoked", "used"]
 
 
-def test_a_member_stays_what_they_are_and_leaves_the_link_open(room, ada, bob, add_member):
+def test_a_member_keeps_their_role_and_does_not_use_up_the_link(room, ada, bob, add_member):
     add_member(room.id, bob.user_id, Role.REVIEWER)
     _, token = invite(room, "viewer")
     assert accept(bob, token).json["role"] == "reviewer"
@@ -155,18 +155,18 @@ def test_a_member_stays_what_they_are_and_leaves_the_link_open(room, ada, bob, a
 
 
 @pytest.mark.parametrize("token", ["a" * 43, "-" * 43])
-def test_an_unknown_link(bob, problem, token):
+def test_an_unknown_link_gets_404(bob, problem, token):
     problem(accept(bob, token, status="*"), 404)
 
 
 @pytest.mark.parametrize(
     "token", ["", "a", "a" * 44, "a" * 42 + "\n", "é" * 43, "a" * 42 + "\0", 1]
 )
-def test_what_cannot_be_a_link(bob, problem, token):
+def test_a_malformed_link_gets_422(bob, problem, token):
     problem(accept(bob, token, status="*"), 422)
 
 
-def test_a_token_without_the_scope_accepts_nothing(app, room, bob, sessions):
+def test_a_token_without_the_scope_cannot_accept(app, room, bob, sessions):
     _, token = invite(room)
     with sessions.begin() as session:
         reads, _ = create_token(session, bob.user_id, "reads", scopes=["projects:read"])
@@ -175,7 +175,7 @@ def test_a_token_without_the_scope_accepts_nothing(app, room, bob, sessions):
     assert listed(room)[0]["state"] == "open"
 
 
-def test_a_token_for_another_project_accepts_nothing(app, room, bob, sessions):
+def test_a_token_for_another_project_cannot_accept(app, room, bob, sessions):
     mine = bob.client.post_json("/api/v1/projects", {"name": "Mine"}).json["slug"]
     _, token = invite(room)
     with sessions.begin() as session:
@@ -184,8 +184,8 @@ def test_a_token_for_another_project_accepts_nothing(app, room, bob, sessions):
     assert listed(room)[0]["state"] == "open"
 
 
-def test_a_client_joins_in_its_own_name(app, room, ada, sessions):
-    """As docs/oauth.md says: it has no page to accept on."""
+def test_a_client_joins_as_its_own_user(app, room, ada, sessions):
+    """See docs/oauth.md: a client has no page to accept on."""
     _, token = invite(room)
     with sessions.begin() as session:
         robot, secret = register_client(
@@ -206,11 +206,11 @@ def test_a_client_joins_in_its_own_name(app, room, ada, sessions):
     assert used["used_by"]["email"] == f"client-{client_id}@clients.invalid"
 
 
-def test_of_two_at_once_one_wins_and_the_other_is_told(room, sessions, bob, sign_in, wait_for_lock):
+def test_one_of_two_parallel_acceptances_is_rejected(room, sessions, bob, sign_in, wait_for_lock):
     carol = sign_in("carol@example.com")
     _, token = invite(room)
     outcomes = []
-    # The first has accepted and not committed; the second must wait for the first.
+    # The first transaction is not committed yet. The second one must wait for it.
     with sessions() as first:
         accept_invitation(first, token, bob.user_id, notify=ignore)
 
@@ -237,10 +237,10 @@ def test_of_two_at_once_one_wins_and_the_other_is_told(room, sessions, bob, sign
 
 
 def ignore(change):
-    """Nothing listens to the changes of these tests."""
+    """Ignore the events: nothing listens to them in these tests."""
 
 
-def test_four_over_http_at_once(room, sign_in):
+def test_one_of_four_parallel_requests_succeeds(room, sign_in):
     people = [sign_in(f"p{number}@example.com") for number in range(4)]
     _, token = invite(room)
     with ThreadPoolExecutor(4) as pool:
@@ -249,7 +249,7 @@ def test_four_over_http_at_once(room, sign_in):
     assert len(room.client.get(f"{room.path}/members").json["items"]) == 2
 
 
-def test_the_audit_has_who_invited_whom(room, ada, bob, sessions):
+def test_the_audit_records_inviter_and_member(room, ada, bob, sessions):
     made, token = invite(room)
     accept(bob, token)
     other, _ = invite(room, "viewer")
@@ -275,7 +275,7 @@ def test_the_audit_has_who_invited_whom(room, ada, bob, sessions):
     }
 
 
-def test_add_ons_hear_who_has_joined(app, room, bob):
+def test_add_ons_are_notified_of_new_members(app, room, bob):
     heard = []
     app.registry.registerHandler(heard.append, (RoleChanged,))
     try:
@@ -287,7 +287,7 @@ def test_add_ons_hear_who_has_joined(app, room, bob):
     ]
 
 
-def test_too_many_open_links(room, ada, sessions):
+def test_the_number_of_open_links_is_limited(room, ada, sessions):
     with sessions.begin() as session:
         for _ in range(MAX_OPEN):
             create_invitation(session, room.id, ada.user_id, Role.VIEWER, notify=ignore)
@@ -298,7 +298,7 @@ def test_too_many_open_links(room, ada, sessions):
     room.client.post_json(path, body, status=201)
 
 
-def test_long_ended_links_are_forgotten(room, sessions):
+def test_old_links_are_deleted(room, sessions):
     old, _ = invite(room)
     change(sessions, expires_at=text("now() - interval '91 days'"))
     new, _ = invite(room)
@@ -306,7 +306,7 @@ def test_long_ended_links_are_forgotten(room, sessions):
     assert old["id"] != new["id"]
 
 
-def test_who_has_used_a_link_may_be_gone(room, bob, sessions):
+def test_the_list_works_after_the_user_of_a_link_is_deleted(room, bob, sessions):
     _, token = invite(room)
     accept(bob, token)
     with sessions.begin() as session:
@@ -315,7 +315,7 @@ def test_who_has_used_a_link_may_be_gone(room, bob, sessions):
     assert (used["state"], used["used_by"]) == ("used", None)
 
 
-def test_the_list_comes_in_pages_at_a_constant_price(app, room):
+def test_the_list_of_links_has_pages_of_constant_cost(app, room):
     for _ in range(5):
         invite(room)
     sent = []

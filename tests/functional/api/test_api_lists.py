@@ -1,4 +1,4 @@
-"""Lists: filtered, sorted, and read to their end page by page."""
+"""Tests lists: filters, sorting and pages."""
 
 from urllib.parse import urlsplit
 
@@ -17,7 +17,7 @@ def sources(room):
 
 
 def walk(client, path, query):
-    """The items of all pages, by the header ``Link``; ``next`` leads to the same pages."""
+    """Return the items of all pages through the header ``Link``. ``next`` must lead to the same pages."""
     items, asked = [], dict(query)
     answer = client.get(path, asked, status=200)
     while True:
@@ -35,7 +35,7 @@ def walk(client, path, query):
 
 
 @pytest.mark.parametrize("limit", ["1", "2", "200"])
-def test_sorting(room, sources, limit):
+def test_lists_are_sorted(room, sources, limit):
     ids = [source["id"] for source in sources]
 
     def listed(sort):
@@ -52,7 +52,7 @@ def test_sorting(room, sources, limit):
     assert shown == ["a.md", "a.md", "b.md", "c.md"]
 
 
-def test_projects_and_versions_are_sorted_too(room, signed_in, document):
+def test_projects_and_versions_are_sorted(room, signed_in, document):
     signed_in.post_json("/api/v1/projects", {"name": "Anchor"}, status=201)
     by_name = walk(signed_in, "/api/v1/projects", {"sort": "name", "limit": "1"})
     assert [project["name"] for project in by_name] == ["Anchor", "Harbour"]
@@ -60,8 +60,8 @@ def test_projects_and_versions_are_sorted_too(room, signed_in, document):
     assert len(walk(signed_in, versions, {"sort": "created_at"})) == 1
 
 
-def test_a_cursor_of_another_order_loses_nothing(room, sources):
-    """The list by name begins again, and the one by time goes on after the same source."""
+def test_a_cursor_of_another_order_skips_no_item(room, sources):
+    """The list by name starts again. The list by time continues after the same source."""
     path = f"{room.path}/sources"
 
     def second(first, then):
@@ -74,7 +74,7 @@ def test_a_cursor_of_another_order_loses_nothing(room, sources):
     ]
 
 
-def test_sources_by_name(room, sources):
+def test_sources_are_filtered_by_name(room, sources):
     def found(name):
         return walk(room.client, f"{room.path}/sources", {"name": name, "limit": "1"})
 
@@ -83,7 +83,7 @@ def test_sources_by_name(room, sources):
     assert found("A.md") == found("%.md") == found("a") == []
 
 
-def test_documents_by_title(room, document):
+def test_documents_are_filtered_by_title(room, document):
     path = f"{room.path}/documents"
     assert len(walk(room.client, path, {"title": document["title"]})) == 1
     assert walk(room.client, path, {"title": "Nothing"}) == []
@@ -91,7 +91,7 @@ def test_documents_by_title(room, document):
     room.client.get(path, {"sort": "name"}, status=400)
 
 
-def test_runs_by_state_and_line(app, room):
+def test_runs_are_filtered_by_state_and_line(app, room):
     source = room.add()
     failed, running = room.run(source), room.run(source)
     with session_factory(app.registry).begin() as session:

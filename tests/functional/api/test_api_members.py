@@ -20,7 +20,7 @@ def bob(sign_in):
 
 @pytest.fixture
 def make_member(room, add_member):
-    """``make_member(person, "viewer")``: the person, who signed in before, is a member of the room."""
+    """``make_member(person, "viewer")``: make a user, who has signed in before, a member of the room."""
     return lambda person, role: add_member(room.id, person.user_id, Role(role))
 
 
@@ -32,11 +32,11 @@ def roles(room):
     return {m["email"]: m["role"] for m in room.client.get(f"{room.path}/members").json["items"]}
 
 
-def test_who_makes_a_project_owns_it(room):
+def test_the_creator_of_a_project_owns_it(room):
     assert roles(room) == {"ada@example.com": "owner"}
 
 
-def test_a_member_is_changed_and_removed(room, bob, make_member):
+def test_a_role_is_changed_and_a_member_is_removed(room, bob, make_member):
     bob.client.get(room.path, status=404)
     make_member(bob, "viewer")
     bob.client.get(room.path, status=200)
@@ -49,8 +49,8 @@ def test_a_member_is_changed_and_removed(room, bob, make_member):
     room.client.get(path, status=404)
 
 
-def test_nobody_is_added_without_accepting(app, room, ada, bob):
-    """Neither by an owner nor by an administrator."""
+def test_a_user_is_only_added_after_accepting(app, room, ada, bob):
+    """Neither an owner nor an administrator can add a user."""
     for is_admin in (False, True):
         with session_factory(app.registry).begin() as session:
             change = update(User).where(User.id == ada.user_id).values(is_admin=is_admin)
@@ -61,7 +61,7 @@ def test_nobody_is_added_without_accepting(app, room, ada, bob):
     assert roles(room) == {"ada@example.com": "owner"}
 
 
-def test_an_administrator_knows_no_project(app, room, sign_in):
+def test_an_administrator_has_no_access_to_projects(app, room, sign_in):
     root = sign_in("root@example.com")
     with session_factory(app.registry).begin() as session:
         session.execute(update(User).where(User.id == root.user_id).values(is_admin=True))
@@ -82,7 +82,7 @@ def statements(app):
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.WRITER, Role.REVIEWER])
-def test_only_owners_decide_who_is_a_member(room, bob, sign_in, make_member, role):
+def test_only_owners_change_members(room, bob, sign_in, make_member, role):
     cyd = sign_in("cyd@example.com")
     make_member(bob, role)
     make_member(cyd, "viewer")
@@ -90,17 +90,17 @@ def test_only_owners_decide_who_is_a_member(room, bob, sign_in, make_member, rol
     put(bob.client, room, bob, "owner", status=403)
     put(bob.client, room, cyd, "owner", status=403)
     bob.client.delete(f"{room.path}/members/{cyd.user_id}", status=403)
-    # Whether there is such a member or not.
+    # The response is the same whether the member exists or not.
     bob.client.delete(f"{room.path}/members/{uuid.uuid4()}", status=403)
     invitations = f"{room.path}/invitations"
     bob.client.post_json(invitations, {"role": "viewer"}, status=403)
     bob.client.get(invitations, status=403)
-    # But everybody may leave.
+    # Every member may leave.
     bob.client.delete(f"{room.path}/members/{bob.user_id}", status=204)
     bob.client.get(room.path, status=404)
 
 
-def test_the_only_owner_stays(room, ada, bob, make_member):
+def test_the_last_owner_cannot_be_removed(room, ada, bob, make_member):
     make_member(bob, "reviewer")
     problem = put(ada.client, room, ada, "viewer", status=409)
     assert "only owner" in problem.json["detail"]
@@ -112,7 +112,7 @@ def test_the_only_owner_stays(room, ada, bob, make_member):
 
 
 @pytest.mark.parametrize("deed", ["demote each other", "leave", "one of each", "oneself twice"])
-def test_two_owners_at_once_leave_one(app, room, ada, bob, make_member, deed, wait_for_lock):
+def test_parallel_removals_leave_one_owner(app, room, ada, bob, make_member, deed, wait_for_lock):
     make_member(bob, "owner")
     project_id = uuid.UUID(room.id)
     deeds = {
@@ -135,7 +135,7 @@ def test_two_owners_at_once_leave_one(app, room, ada, bob, make_member, deed, wa
     }[deed]
     outcomes = []
     sessions = session_factory(app.registry)
-    # The first has done it and not committed; the second must wait for the first.
+    # The first transaction is not committed yet. The second one must wait for it.
     with sessions() as first:
         deeds[0](first)
 
@@ -168,10 +168,10 @@ def test_two_owners_at_once_leave_one(app, room, ada, bob, make_member, deed, wa
 
 
 def ignore(change):
-    """Nothing listens to the changes of these tests."""
+    """Ignore the events: nothing listens to them in these tests."""
 
 
-def test_add_ons_hear_of_changes_alone(app, room, bob, make_member):
+def test_add_ons_are_notified_only_of_changes(app, room, bob, make_member):
     heard = []
     app.registry.registerHandler(heard.append, (RoleChanged,))
     make_member(bob, "viewer")
@@ -186,7 +186,7 @@ def test_add_ons_hear_of_changes_alone(app, room, bob, make_member):
     assert {change.user_id for change in heard} == {bob.user_id}
 
 
-def test_the_audit_has_a_line_of_each_change(app, room, ada, bob, make_member):
+def test_the_audit_records_each_change(app, room, ada, bob, make_member):
     make_member(bob, "viewer")
     put(room.client, room, bob, "writer")
     room.client.delete(f"{room.path}/members/{ada.user_id}", status=409)
@@ -196,7 +196,7 @@ def test_the_audit_has_a_line_of_each_change(app, room, ada, bob, make_member):
     assert line.details == {"project": room.id, "before": "viewer", "after": "writer"}
 
 
-def test_each_role_may_do_what_the_one_before_may_and_more():
+def test_each_role_has_the_permissions_of_the_lower_roles():
     rights = [ROLE_PERMISSIONS[role] for role in Role]
     assert all(less < more for less, more in itertools.pairwise(rights))
     assert Permission.DOCUMENTS_REVIEW not in ROLE_PERMISSIONS[Role.WRITER]
@@ -207,13 +207,13 @@ def test_each_role_may_do_what_the_one_before_may_and_more():
 @pytest.mark.parametrize(
     "body", [{}, {"role": "king"}, {"role": "owner", "more": 1}, {"role": None}]
 )
-def test_what_is_no_role_is_refused(room, bob, body):
+def test_an_invalid_role_is_rejected(room, bob, body):
     room.client.put_json(f"{room.path}/members/{bob.user_id}", body, status=422)
     room.client.get(f"{room.path}/members/{str(bob.user_id).upper()}", status=404)
     room.client.get(f"{room.path}/members/me", status=404)
 
 
-def test_the_list_comes_in_pages_at_a_constant_price(room, sign_in, make_member, statements):
+def test_the_list_of_members_has_pages_of_constant_cost(room, sign_in, make_member, statements):
     for number in range(12):
         make_member(sign_in(f"p{number}@example.com"), "viewer")
     room.client.get("/api/v1/me")

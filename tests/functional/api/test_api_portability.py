@@ -1,4 +1,4 @@
-"""Projects as ZIP files: exported, imported elsewhere, and refused if they are not what an export makes."""
+"""Tests projects as ZIP files: export, import elsewhere, and rejection of invalid files."""
 
 import hashlib
 import io
@@ -52,7 +52,7 @@ def bob(join):
 
 @pytest.fixture
 def furnished(room, run_jobs, document, bob):
-    """A project with all that there is, such as revisions, own words, a review and a comment."""
+    """A project with one of every object, such as revisions, edited statements, a review and a comment."""
     path = f"{API}/documents/{document['id']}"
     content = document["content"]
     content["decisions"].append({"text": "We paint the pier.", "evidence": []})
@@ -87,16 +87,14 @@ def rows(data: bytes, table: str) -> list[dict]:
 
 
 def forget_everything(sessions) -> None:
-    """Another database, as far as the project is concerned."""
+    """Delete everything about the project, as if this were another database."""
     with sessions.begin() as session:
         session.execute(text("DELETE FROM projects"))
         session.execute(text("DELETE FROM line_versions"))
         session.execute(delete(User))
 
 
-def test_what_is_imported_elsewhere_and_exported_again_is_the_same(
-    furnished, sessions, sign_in, export, bring
-):
+def test_an_import_elsewhere_exports_the_same_file(furnished, sessions, sign_in, export, bring):
     first = export(furnished.id)
     counts = json.loads(members(first)["manifest.json"])["counts"]
     assert all(counts.values()), counts
@@ -115,14 +113,12 @@ def test_what_is_imported_elsewhere_and_exported_again_is_the_same(
     assert b"Own words of ada (imported)." in after["documents/0001-brief-notes-md.md"]
 
 
-def test_what_is_imported_beside_itself_gets_other_ids_in_the_same_order(
-    furnished, sign_in, export, bring
-):
+def test_an_import_beside_the_original_gets_new_ids_in_order(furnished, sign_in, export, bring):
     carol = sign_in("carol@example.com")
     first = export(furnished.id)
     imported = bring(first, carol.user_id)
     assert not imported.same_ids
-    # What is said to others stays where it was said.
+    # Messages to other users stay in the original project.
     for inbox in ("inbox", "inbox/mentions"):
         assert carol.client.get(f"{API}/{inbox}").json["items"] == []
     assert imported.project.slug.startswith(f"{furnished.slug}-")
@@ -140,13 +136,13 @@ def test_what_is_imported_beside_itself_gets_other_ids_in_the_same_order(
     for table in sorted(MEMBERS - {"lines", "document_versions", "reviews"}):
         for old, new in zip(rows(first, table), rows(again, table), strict=True):
             assert renewed(old, mask, skipped=("key",)) == {**new, "key": None}, table
-    # A third import is another project again, and fits itself: hashes, keys and quotes.
+    # A third import becomes another project again. Its hashes, keys and quotes match.
     third = bring(again, carol.user_id)
     assert third.counts == imported.counts
 
 
 def renewed(row, mask, *, skipped):
-    """The row with other ids."""
+    """Return the row with other ids."""
 
     def change(value):
         if isinstance(value, dict):
@@ -162,7 +158,7 @@ def renewed(row, mask, *, skipped):
 
 
 def rebuilt(data: bytes, change, *, hashes: bool = True) -> bytes:
-    """The file after ``change(members)``, with a manifest that fits it."""
+    """Return the file after ``change(members)``, with a manifest that matches."""
     found = members(data)
     change(found)
     try:
@@ -184,7 +180,7 @@ def rebuilt(data: bytes, change, *, hashes: bool = True) -> bytes:
 
 
 def with_row(data: bytes, table: str, change, number: int = 0) -> bytes:
-    """The file with another row."""
+    """Return the file with a changed row."""
     changed = rows(data, table)
     change(changed[number])
     lines = "".join(json.dumps(row) + "\n" for row in changed).encode()
@@ -205,7 +201,7 @@ def everything(sessions) -> dict[str, int]:
         }
 
 
-def test_by_api_an_owner_exports_and_anybody_imports(furnished, bob, sign_in, sessions):
+def test_owners_export_and_any_user_imports(furnished, bob, sign_in, sessions):
     path = f"{furnished.path}/export"
     bob.client.get(path, status=403)
     carol = sign_in("carol@example.com")
@@ -218,7 +214,7 @@ def test_by_api_an_owner_exports_and_anybody_imports(furnished, bob, sign_in, se
     )
     project = carol.client.get(made.headers["Location"]).json
     assert project["name"] == "Harbour"
-    # Nobody who was a member of the other one is one of this.
+    # The members of the exported project are not members of this one.
     people = carol.client.get(f"{API}/projects/{project['slug']}/members").json["items"]
     assert [(one["email"], one["role"]) for one in people] == [("carol@example.com", "owner")]
     for person in (furnished, bob):
@@ -239,7 +235,7 @@ def test_by_api_an_owner_exports_and_anybody_imports(furnished, bob, sign_in, se
     )
 
 
-def test_an_imported_approval_is_shown_and_counts_for_nothing(furnished, export, bring, sign_in):
+def test_an_imported_approval_is_shown_and_does_not_count(furnished, export, bring, sign_in):
     carol = sign_in("carol@example.com")
     imported = bring(export(furnished.id), carol.user_id)
     path = f"{API}/projects/{imported.project.slug}/documents"
@@ -257,10 +253,10 @@ def test_an_imported_approval_is_shown_and_counts_for_nothing(furnished, export,
     assert (decision["decision"], decision["comment"]) == ("approve", "Fine.")
     [author] = shown["authors"]
     assert author["name"] == "ada (imported)"
-    # It can be sent to a review, which an approved one cannot.
+    # It can be sent to a review, unlike an approved version.
     terms = {"version": 2, "author_may_decide": True}
     carol.client.post_json(f"{API}/documents/{listed['id']}/reviews", terms, status=201)
-    # What is edited here is no import, and its own words are still those of the other person.
+    # An edit here is not imported. Its edited statements are still those of the other user.
     content = shown["content"]
     content["decisions"].append({"text": "And the mole.", "evidence": []})
     body = {"content": content, "version": 2}
@@ -271,7 +267,7 @@ def test_an_imported_approval_is_shown_and_counts_for_nothing(furnished, export,
     assert {one["name"] for one in edited["authors"]} == {"ada (imported)", "carol"}
 
 
-def test_an_imported_project_goes_on_where_it_was(furnished, export, bring, sign_in, run_jobs):
+def test_an_imported_project_can_be_continued(furnished, export, bring, sign_in, run_jobs):
     carol = sign_in("carol@example.com")
     imported = bring(export(furnished.id), carol.user_id)
     path = f"{API}/projects/{imported.project.slug}"
@@ -279,7 +275,7 @@ def test_an_imported_project_goes_on_where_it_was(furnished, export, bring, sign
     body = {"line": "brief", "sources": [source["id"]], "model": "extract"}
     run = carol.client.post_json(f"{path}/runs", body, status=201).json
     run_jobs()
-    # The document of this source is found by its key, and gets another version.
+    # The document of this source is found by its key and gets another version.
     [written] = carol.client.get(f"{API}/runs/{run['id']}").json["documents"]
     [document] = carol.client.get(f"{path}/documents").json["items"]
     assert (written["id"], written["version"]) == (document["id"], 3)
@@ -289,9 +285,7 @@ def test_an_imported_project_goes_on_where_it_was(furnished, export, bring, sign
         carol.client.get(f"{API}/calls/{call['id']}", status="*")
 
 
-def test_who_is_erased_here_is_erased_among_imported_people(
-    furnished, export, bring, sign_in, sessions
-):
+def test_erasing_a_user_includes_imported_projects(furnished, export, bring, sign_in, sessions):
     carol = sign_in("carol@example.com")
     imported = bring(export(furnished.id), carol.user_id)
     with sessions.begin() as session:
@@ -304,7 +298,7 @@ def test_who_is_erased_here_is_erased_among_imported_people(
     assert b"bob" not in members(export(imported.project.id))["rows/people.jsonl"]
 
 
-def test_a_project_at_work_is_not_exported(room, document, export, run_jobs):
+def test_a_project_with_a_run_in_progress_is_not_exported(room, document, export, run_jobs):
     [source] = room.client.get(f"{room.path}/sources").json["items"]
     room.run(source)
     answer = room.client.get(f"{room.path}/export", status=409)
@@ -317,7 +311,7 @@ def test_a_project_at_work_is_not_exported(room, document, export, run_jobs):
     assert room.client.get(f"{room.path}/export").body[:2] == b"PK"
 
 
-def test_nothing_secret_is_in_the_file(furnished, export, sign_in):
+def test_the_file_contains_no_secrets(furnished, export, sign_in):
     everything_in_it = b"".join(members(export(furnished.id)).values())
     assert b"token" not in everything_in_it.replace(b"_tokens", b"")
     assert b"sk-" not in everything_in_it
@@ -330,7 +324,7 @@ def _exported() -> list[bytes]:
 
 @pytest.fixture
 def exported(request, _exported, export) -> bytes:
-    """The file of the furnished project, which is made once. The project itself may be gone."""
+    """The file of the furnished project, which is made once. The project itself may be deleted."""
     if not _exported:
         _exported.append(export(request.getfixturevalue("furnished").id))
     return _exported[0]
@@ -379,14 +373,14 @@ HOSTILE_MEMBERS = {
 
 
 @pytest.mark.parametrize("name", HOSTILE_MEMBERS)
-def test_a_hostile_file_is_refused_and_leaves_nothing(name, refuses):
+def test_a_hostile_file_is_rejected_and_nothing_is_stored(name, check_rejected):
     change, why = HOSTILE_MEMBERS[name]
-    refuses(lambda data: rebuilt(data, change), why)
+    check_rejected(lambda data: rebuilt(data, change), why)
 
 
 @pytest.fixture
-def refuses(exported, sessions, sign_in, bring):
-    """``refuses(change, why)``: the changed file is refused, and nothing is stored."""
+def check_rejected(exported, sessions, sign_in, bring):
+    """``refuses(change, why)``: check that the changed file is rejected and nothing is stored."""
     carol = sign_in("carol@example.com")
     before = everything(sessions)
 
@@ -399,20 +393,20 @@ def refuses(exported, sessions, sign_in, bring):
     return check
 
 
-def test_a_file_that_is_no_zip_or_was_changed_is_refused(refuses, exported):
-    refuses(lambda _data: b"no zip", "not a ZIP file")
-    refuses(lambda data: data[: len(data) // 2], "not a ZIP file")
-    refuses(
+def test_a_file_that_is_not_a_zip_or_was_changed_is_rejected(check_rejected, exported):
+    check_rejected(lambda _data: b"no zip", "not a ZIP file")
+    check_rejected(lambda data: data[: len(data) // 2], "not a ZIP file")
+    check_rejected(
         lambda data: rebuilt(data, put("rows/people.jsonl", b""), hashes=False),
         "its SHA-256 differs",
     )
-    refuses(
+    check_rejected(
         lambda data: rebuilt(data, put("documents/0009-more.md", b"x"), hashes=False),
         "does not list documents/0009-more.md",
     )
 
 
-def test_members_that_are_not_plain_files_are_refused(refuses):
+def test_entries_that_are_not_plain_files_are_rejected(check_rejected):
     def added(name, *, mode=0o100600, compress=zipfile.ZIP_STORED, content=b"x"):
         def change(data):
             file = io.BytesIO(data)
@@ -425,18 +419,18 @@ def test_members_that_are_not_plain_files_are_refused(refuses):
 
         return change
 
-    refuses(added("documents/0002-link.md", mode=0o120777), "is not a regular file")
-    refuses(added("documents/0002-b.md", compress=zipfile.ZIP_LZMA), "compressed in a way")
+    check_rejected(added("documents/0002-link.md", mode=0o120777), "is not a regular file")
+    check_rejected(added("documents/0002-b.md", compress=zipfile.ZIP_LZMA), "compressed in a way")
     with pytest.warns(UserWarning, match="Duplicate name"):
-        refuses(added("README.md"), "two members of the same name")
+        check_rejected(added("README.md"), "two members of the same name")
     bomb = b"0" * (80 * 2**20)
-    refuses(
+    check_rejected(
         added("documents/0002-bomb.md", compress=zipfile.ZIP_DEFLATED, content=bomb),
         "It would unpack",
     )
 
     def understated(data):
-        """A member that says that it is smaller than it is."""
+        """Return a file with a member that claims to be smaller than it is."""
         data = added("documents/0002-bomb.md", compress=zipfile.ZIP_DEFLATED, content=b"0" * 10**6)(
             data
         )
@@ -445,7 +439,7 @@ def test_members_that_are_not_plain_files_are_refused(refuses):
         assert size in data
         return data.replace(size, struct.pack("<I", 10))
 
-    refuses(understated, "is damaged")
+    check_rejected(understated, "is damaged")
 
 
 HOSTILE_ROWS = {
@@ -483,22 +477,22 @@ HOSTILE_ROWS = {
 
 
 @pytest.mark.parametrize("name", HOSTILE_ROWS)
-def test_a_row_that_does_not_fit_is_refused_and_leaves_nothing(name, refuses):
+def test_an_invalid_row_is_rejected_and_nothing_is_stored(name, check_rejected):
     table, change, why = HOSTILE_ROWS[name]
-    refuses(lambda data: with_row(data, table, change), why)
+    check_rejected(lambda data: with_row(data, table, change), why)
 
 
-def test_a_row_that_stands_twice_is_refused(refuses):
+def test_a_duplicate_row_is_rejected(check_rejected):
     def twice(found):
         found["rows/runs.jsonl"] *= 2
 
-    refuses(lambda data: rebuilt(data, twice), "pk_")
+    check_rejected(lambda data: rebuilt(data, twice), "pk_")
 
 
-def test_a_file_reaches_nothing_of_another_project(
+def test_an_import_cannot_reach_another_project(
     furnished, export, bring, sign_in, make_room, sessions
 ):
-    """An id that is taken, of a source that the file says was deleted, or of a person, is renewed."""
+    """A used id, the id of a deleted source, or the id of a user is replaced by a new one."""
     carol = sign_in("carol@example.com")
     data = export(furnished.id)
     forget_everything(sessions)
@@ -534,7 +528,7 @@ def test_a_file_reaches_nothing_of_another_project(
     assert other["deleted"]
     assert other["id"] != secret["id"]
 
-    # Words that the file gives to an account here are those of somebody else.
+    # Statements that the file attributes to a local account belong to another user.
     def as_carol(found):
         found["rows/people.jsonl"] = (
             json.dumps({"id": str(carol.user_id), "name": "Carol", "email": "carol@example.com"})
@@ -549,7 +543,7 @@ def test_a_file_reaches_nothing_of_another_project(
     assert ids != [carol.user_id]
 
 
-def test_the_api_says_why_a_file_is_refused(signed_in, make_app, sign_in, furnished, export):
+def test_the_api_explains_the_rejection_of_a_file(signed_in, make_app, sign_in, furnished, export):
     answer = signed_in.post(
         f"{API}/imports", upload_files=[("file", "x.zip", b"no zip")], status=422
     )
@@ -563,8 +557,8 @@ def test_the_api_says_why_a_file_is_refused(signed_in, make_app, sign_in, furnis
 
 @given(data=st.data())
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-def test_any_change_of_a_value_is_taken_or_refused(data, exported, sessions, bring, sign_in):
-    """No change makes another error than a refusal, and what is taken can be exported and shown."""
+def test_any_changed_value_is_imported_or_rejected(data, exported, sessions, bring, sign_in):
+    """A changed value is either rejected or imported. An imported project can be exported and shown."""
     carol = sign_in("carol@example.com")
     table = data.draw(
         st.sampled_from(["sources", "runs", "steps", "calls", "documents", "reviews"])

@@ -12,7 +12,7 @@ WRITER, VIEWER = {"role": "writer"}, {"role": "viewer"}
 
 @pytest.fixture
 def member(room, sign_in, add_member):
-    """The path of bob, who reviews."""
+    """The path of the member bob, who is a reviewer."""
     bob = sign_in("bob@example.com")
     add_member(room.id, bob.user_id, Role.REVIEWER)
     return f"{room.path}/members/{bob.user_id}"
@@ -22,7 +22,7 @@ def if_match(etag):
     return {"If-Match": etag}
 
 
-def test_what_is_known_is_not_sent_again(room, document):
+def test_a_current_etag_gets_304(room, document):
     for path in (
         "/api/v1/me",
         "/api/v1/projects",
@@ -43,14 +43,14 @@ def test_what_is_known_is_not_sent_again(room, document):
         assert answer.headers["ETag"] == etag
 
 
-def test_a_change_has_a_new_etag(room, member):
+def test_a_change_returns_a_new_etag(room, member):
     before = room.client.get(member).headers["ETag"]
     changed = room.client.put_json(member, WRITER, headers=if_match(before), status=200)
     assert changed.headers["ETag"] != before
     assert changed.headers["ETag"] == room.client.get(member).headers["ETag"]
 
 
-def test_a_change_of_something_else_is_refused(room, member, problem):
+def test_an_old_etag_is_rejected(room, member, problem):
     before = room.client.get(member).headers["ETag"]
     room.client.put_json(member, WRITER, status=200)
     for headers in (
@@ -68,7 +68,7 @@ def test_a_change_of_something_else_is_refused(room, member, problem):
     room.client.delete(member, headers=if_match(f'"other", {now}'), status=204)
 
 
-def test_what_is_not_there_does_not_match(room, sign_in, problem):
+def test_a_missing_object_gets_404_despite_if_match(room, sign_in, problem):
     carol = sign_in("carol@example.com")
     for user_id in (carol.user_id, uuid.uuid4()):
         path = f"{room.path}/members/{user_id}"
@@ -76,7 +76,7 @@ def test_what_is_not_there_does_not_match(room, sign_in, problem):
         problem(room.client.delete(path, headers=if_match("*"), status="*"), 404)
 
 
-def test_of_two_changes_at_once_one_wins(room, member):
+def test_one_of_two_parallel_changes_succeeds(room, member):
     etag = room.client.get(member).headers["ETag"]
 
     def put(role):
@@ -88,7 +88,7 @@ def test_of_two_changes_at_once_one_wins(room, member):
     assert statuses == [200, 412, 412, 412]
 
 
-def test_a_run_is_cancelled_as_it_was_seen(room, problem):
+def test_cancelling_a_run_needs_the_current_etag(room, problem):
     run = room.run(room.add())
     path = f"/api/v1/runs/{run['id']}"
     etag = room.client.get(path).headers["ETag"]

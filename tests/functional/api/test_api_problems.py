@@ -36,13 +36,13 @@ from combine_core.runs import service as runs_service
         "/api/v1/lines/..%2f..%2fetc",
     ],
 )
-def test_unknown_paths(signed_in, problem, path):
+def test_an_unknown_path_gets_404(signed_in, problem, path):
     body = problem(signed_in.get(path, status="*"), 404)
     assert body["type"] == "about:blank"
     assert "\n" not in body["instance"]
 
 
-def test_a_stranger_is_asked_for_a_token(testapp, problem):
+def test_a_request_without_a_token_gets_401(testapp, problem):
     for path in ("/api/v1/projects", "/api/v1/me", f"/api/v1/runs/{uuid.uuid4()}"):
         answer = testapp.get(path, status="*")
         problem(answer, 401)
@@ -52,13 +52,13 @@ def test_a_stranger_is_asked_for_a_token(testapp, problem):
 @pytest.mark.parametrize(
     "header", ["Bearer nonsense", "Bearer", "Bearer cmb_pat_" + "0" * 36, "Bearer \xff"]
 )
-def test_a_bad_token(testapp, problem, header):
+def test_an_invalid_token_gets_401(testapp, problem, header):
     answer = testapp.get("/api/v1/me", headers={"Authorization": header}, status="*")
     problem(answer, 401)
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
 
-def test_other_methods(signed_in, room, problem):
+def test_other_methods_get_405(signed_in, room, problem):
     answer = signed_in.delete("/api/v1/projects", status="*")
     problem(answer, 405)
     assert answer.headers["Allow"] == "GET, HEAD, POST"
@@ -68,7 +68,7 @@ def test_other_methods(signed_in, room, problem):
     problem(signed_in.request("/api/v1/projects", method="FROBNICATE", status="*"), 405)
 
 
-def test_head(signed_in, room):
+def test_head_works_where_get_does(signed_in, room):
     for path in ("/api/v1/projects", room.path, f"{room.path}/sources"):
         answer = signed_in.head(path, status=200)
         assert answer.body == b""
@@ -97,7 +97,7 @@ BAD_PARAMETERS = [
 ]
 
 
-def test_bad_parameters(signed_in, room, document, problem, fields):
+def test_invalid_parameters_get_400(signed_in, room, document, problem, fields):
     for path in (
         "/api/v1/projects",
         "/api/v1/lines",
@@ -113,11 +113,11 @@ def test_bad_parameters(signed_in, room, document, problem, fields):
 
 
 @pytest.mark.parametrize("query", ["limit=200", "limit=1", "limit=2&limit=3"])
-def test_good_parameters(signed_in, query):
+def test_valid_parameters_are_accepted(signed_in, query):
     signed_in.get(f"/api/v1/projects?{query}", status=200)
 
 
-def test_unknown_parameters_are_named_with_those_that_there_are(signed_in, room, problem):
+def test_an_unknown_parameter_is_named_with_the_known_ones(signed_in, room, problem):
     body = problem(signed_in.get(f"{room.path}/runs?states=failed&limit=1&sort=", status="*"), 400)
     [first, *_] = body["errors"]
     assert first["field"] == "states"
@@ -128,7 +128,7 @@ def test_unknown_parameters_are_named_with_those_that_there_are(signed_in, room,
     assert signed_in.get("/api/v1/projects").json["items"][0]["name"] == "Harbour"
 
 
-def test_malformed_requests(signed_in, problem):
+def test_a_malformed_request_gets_400(signed_in, problem):
     problem(signed_in.get("/api/v1/projects?cursor=%ff", status="*"), 400)
     for host in ("[", "a b", "exa/mple", "evil.example/?", "a:b:c"):
         problem(signed_in.get("/api/v1/projects", headers={"Host": host}, status="*"), 400)
@@ -136,16 +136,16 @@ def test_malformed_requests(signed_in, problem):
     problem(signed_in.post("/api/v1/projects", b"\x1f\x8b", headers=gzipped, status="*"), 415)
 
 
-def test_a_body_that_is_too_large(make_app, sign_in, problem):
+def test_a_body_above_the_limit_gets_413(make_app, sign_in, problem):
     client = sign_in(app=make_app({"combine_core.max_request_body_size": "2000"})).client
     body = problem(client.post_json("/api/v1/projects", {"name": "a" * 2000}, status="*"), 413)
     assert "2000 bytes" in body["detail"]
     assert client.get("/api/v1/projects").json["items"] == []
-    # Who sends it does not matter.
+    # The limit does not depend on the sender.
     problem(TestApp(client.app, lint=False).post("/api/v1/nothing", b"a" * 2001, status="*"), 413)
 
 
-def test_an_error_that_nobody_expected(signed_in, problem, monkeypatch, caplog):
+def test_an_unexpected_error_gets_500_without_details(signed_in, problem, monkeypatch, caplog):
     def fail(*_args, **_options):
         message = "password=hunter2"
         raise RuntimeError(message)
@@ -159,7 +159,7 @@ def test_an_error_that_nobody_expected(signed_in, problem, monkeypatch, caplog):
     assert record.exc_info[0] is RuntimeError
 
 
-def test_the_queue_is_full(room, problem, monkeypatch):
+def test_a_full_queue_gets_503(room, problem, monkeypatch):
     source = room.add()
     monkeypatch.setattr(runs_service, "MAX_LIVE_RUNS", 0)
     body = {"line": "brief", "sources": [source["id"]]}
@@ -169,7 +169,9 @@ def test_the_queue_is_full(room, problem, monkeypatch):
     assert room.client.get(f"{room.path}/runs").json["items"] == []
 
 
-def test_the_database_is_away(make_app, make_database, postgres_url, sign_in, problem, caplog):
+def test_an_unreachable_database_gets_503(
+    make_app, make_database, postgres_url, sign_in, problem, caplog
+):
     url = make_database()
     app = make_app(database_url=url)
     client = sign_in(app=app).client
@@ -193,7 +195,7 @@ def test_the_database_is_away(make_app, make_database, postgres_url, sign_in, pr
     assert "DB_MISSING (OperationalError). Remedy: 2. Check DATABASE_URL format." in caplog.text
 
 
-def test_no_connection_is_free(make_app, sign_in, problem, monkeypatch):
+def test_an_exhausted_pool_gets_503(make_app, sign_in, problem, monkeypatch):
     settings = {"combine_core.db_pool_size": "1", "combine_core.db_max_overflow": "0"}
     app = make_app(settings)
     client = sign_in(app=app).client
@@ -205,8 +207,8 @@ def test_no_connection_is_free(make_app, sign_in, problem, monkeypatch):
     client.get("/api/v1/projects", status=200)
 
 
-def test_the_database_goes_away_at_the_commit(app, signed_in, problem, postgres_url):
-    """Nothing catches this but the outermost tween."""
+def test_a_database_failure_at_commit_gets_503(app, signed_in, problem, postgres_url):
+    """Only the outermost tween catches this error."""
     killed = []
 
     def kill(session):
@@ -228,7 +230,7 @@ def test_the_database_goes_away_at_the_commit(app, signed_in, problem, postgres_
     assert signed_in.get("/api/v1/projects").json["items"] == []
 
 
-def test_a_serialisation_failure_is_tried_again(signed_in, monkeypatch):
+def test_a_serialisation_failure_is_retried(signed_in, monkeypatch):
     from combine_core.api import projects
 
     attempts = []
@@ -246,8 +248,8 @@ def test_a_serialisation_failure_is_tried_again(signed_in, monkeypatch):
     assert len(signed_in.get("/api/v1/projects").json["items"]) == 1
 
 
-def test_without_sign_in_the_service_still_starts(database_url, problem):
-    """``combine_auth`` is taken out of the assembly."""
+def test_the_service_starts_without_combine_auth(database_url, problem):
+    """The ini file does not include ``combine_auth``."""
     from combine_core.app import main
 
     app = main(

@@ -8,7 +8,7 @@ from combine_auth.security import SecurityPolicy
 from combine_core.users import Identity, Role
 
 
-def test_create(signed_in):
+def test_a_project_is_created(signed_in):
     answer = signed_in.post_json("/api/v1/projects", {"name": "  Häfen & Docks "}, status=201)
     project = answer.json
     assert (project["slug"], project["name"]) == ("hafen-docks", "Häfen & Docks")
@@ -45,7 +45,7 @@ def test_equal_names_get_different_slugs(signed_in):
         ({"a": 1}, 422),
     ],
 )
-def test_names(signed_in, problem, fields, name, status):
+def test_names_are_validated(signed_in, problem, fields, name, status):
     answer = signed_in.post_json("/api/v1/projects", {"name": name}, status="*")
     if status == 201:
         assert answer.status_int == 201
@@ -85,7 +85,7 @@ def test_names(signed_in, problem, fields, name, status):
         (b'{"name": "a", "x": ' + b'{"x":' * 900 + b"1" + b"}" * 900 + b"}", 422),
     ],
 )
-def test_bodies(signed_in, problem, body, status):
+def test_an_invalid_body_is_rejected(signed_in, problem, body, status):
     answer = signed_in.post(
         "/api/v1/projects", body, headers={"Content-Type": "application/json"}, status="*"
     )
@@ -107,21 +107,21 @@ def test_bodies(signed_in, problem, body, status):
         "*/*",
     ],
 )
-def test_media_types(signed_in, problem, media_type):
+def test_other_media_types_are_rejected(signed_in, problem, media_type):
     answer = signed_in.post(
         "/api/v1/projects", b'{"name": "a"}', headers={"Content-Type": media_type}, status="*"
     )
     assert "application/json" in problem(answer, 415)["detail"]
 
 
-def test_media_type_with_parameters(signed_in):
+def test_a_media_type_may_have_parameters(signed_in):
     for media_type in ("application/json; charset=utf-8", "Application/JSON"):
         signed_in.post(
             "/api/v1/projects", b'{"name": "a"}', headers={"Content-Type": media_type}, status=201
         )
 
 
-def test_pages(signed_in):
+def test_projects_come_in_pages(signed_in):
     names = [f"Project {number}" for number in range(7)]
     for name in names:
         signed_in.post_json("/api/v1/projects", {"name": name}, status=201)
@@ -130,7 +130,7 @@ def test_pages(signed_in):
         query = "" if cursor is None else f"&cursor={cursor}"
         page = signed_in.get(f"/api/v1/projects?limit=3{query}").json
         seen += [project["name"] for project in page["items"]]
-        # What is made meanwhile does not move what comes next.
+        # Projects that are created in the meantime do not move the next page.
         signed_in.post_json("/api/v1/projects", {"name": "Later"}, status=201)
         cursor = page["next"]
         if cursor is None:
@@ -138,14 +138,14 @@ def test_pages(signed_in):
     assert seen == names[::-1]
 
 
-def test_a_last_page_that_is_full(signed_in):
+def test_a_full_last_page_has_no_next_page(signed_in):
     for number in range(3):
         signed_in.post_json("/api/v1/projects", {"name": f"{number}"}, status=201)
     assert signed_in.get("/api/v1/projects?limit=3").json["next"] is None
 
 
-def test_what_belongs_to_others_is_not_there(sign_in, make_room, run_jobs, problem):
-    """404 to the letter, whether it exists or not."""
+def test_projects_of_others_get_404(sign_in, make_room, run_jobs, problem):
+    """The response is the same 404, whether the project exists or not."""
     ada, eve = sign_in("ada@example.com"), sign_in("eve@example.com")
     room = make_room(ada.client)
     source = room.add()
@@ -176,7 +176,7 @@ def test_what_belongs_to_others_is_not_there(sign_in, make_room, run_jobs, probl
         problem(eve.client.post_json(path, {}, status="*"), 404)
 
 
-def test_a_source_of_another_project_is_not_there(signed_in, make_room, problem):
+def test_a_source_of_another_project_gets_404(signed_in, make_room, problem):
     here, there = make_room(signed_in, "Here"), make_room(signed_in, "There")
     source = there.add()
     problem(signed_in.get(f"{here.path}/sources/{source['id']}", status="*"), 404)
@@ -204,7 +204,7 @@ def test_a_viewer_reads_and_a_writer_writes(sign_in, make_room, add_member, prob
     assert len(vic.client.get(f"{room.path}/sources").json["items"]) == 2
 
 
-def test_me(sign_in):
+def test_me_shows_the_current_user(sign_in):
     ada = sign_in("ada@example.com")
     assert ada.client.get("/api/v1/me").json == {
         "id": str(ada.user_id),
@@ -214,7 +214,7 @@ def test_me(sign_in):
     }
 
 
-def test_a_policy_that_looks_for_the_user_alone(room, count, monkeypatch):
+def test_a_security_policy_may_return_only_the_user(room, count, monkeypatch):
     me = room.client.get("/api/v1/me").json
     with count() as together:
         room.client.get(room.path, status=200)
