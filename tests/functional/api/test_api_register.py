@@ -47,7 +47,7 @@ def viewer(room, sign_in, add_member):
 
 @pytest.fixture
 def approve(room):
-    """Approves the newest version of a document."""
+    """Approve the newest version of a document."""
 
     def approve(document):
         path = f"{API}/documents/{document['id']}"
@@ -77,7 +77,7 @@ def meet(room, run_jobs, approve):
 
 @pytest.fixture
 def register(room):
-    """``register(kind="action")``: the items by their text."""
+    """``register(kind="action")``: the register items by their text."""
 
     def register(**query):
         items = room.client.get(f"{room.path}/register", query).json["items"]
@@ -96,7 +96,7 @@ def both(meet):
     return meet("first.md", FIRST), meet("second.md", SECOND)
 
 
-def test_an_approved_brief_enters_its_items(room, run_jobs, approve, register):
+def test_an_approved_brief_adds_its_items(room, run_jobs, approve, register):
     run = room.run(room.add("first.md", FIRST))
     run_jobs()
     [written] = room.client.get(f"{API}/runs/{run['id']}").json["documents"]
@@ -115,7 +115,7 @@ def test_an_approved_brief_enters_its_items(room, run_jobs, approve, register):
     assert (entered["event"], entered["user"]["email"]) == ("entered", "ada@example.com")
 
 
-def test_the_next_brief_proposes_what_may_be_the_same(both, register):
+def test_the_next_brief_proposes_possible_duplicates(both, register):
     items = register()
     proposed = {one["same_as"]["text"] for one in items.values() if one["same_as"]}
     assert len(proposed) == 2
@@ -127,7 +127,7 @@ def test_the_next_brief_proposes_what_may_be_the_same(both, register):
     assert set(register(undecided="true")) == {one for one in items if items[one]["same_as"]}
 
 
-def test_a_person_confirms_and_settles(room, both, register, problem):
+def test_a_user_confirms_a_duplicate_and_accepts_its_change(room, both, register, problem):
     new = find(register(), "2027-03-15")
     same = f"{room.path}/register/{new['id']}/same"
     left = room.client.post_json(same, {"same": True}).json
@@ -147,7 +147,7 @@ def test_a_person_confirms_and_settles(room, both, register, problem):
     problem(room.client.post_json(settle, again, status="*"), 409)
 
 
-def test_a_person_denies_and_declines(room, both, register, problem):
+def test_a_user_rejects_a_duplicate_and_a_change(room, both, register, problem):
     items = register()
     new = find(items, "2027-03-15")
     same = f"{room.path}/register/{new['id']}/same"
@@ -164,9 +164,7 @@ def test_a_person_denies_and_declines(room, both, register, problem):
     assert (kept["contradictions"], kept["history"][-1]["event"]) == ([], "declined")
 
 
-def test_a_newer_version_carries_on_what_it_says_in_the_same_words(
-    room, run_jobs, meet, approve, register
-):
+def test_a_newer_version_keeps_items_with_the_same_words(room, run_jobs, meet, approve, register):
     document, source = meet("first.md", FIRST)
     before = register()
     path = f"{room.path}/sources/{source['id']}"
@@ -196,7 +194,7 @@ def test_sources_of_one_run_contradict_each_other(room, run_jobs, approve, regis
     }
 
 
-def test_a_person_changes_an_item(room, both, register, fields, problem):
+def test_a_user_changes_an_item(room, both, register, fields, problem):
     item = find(register(), "lighthouse")
     path = f"{room.path}/register/{item['id']}"
     read = room.client.get(path)
@@ -215,7 +213,7 @@ def test_a_person_changes_an_item(room, both, register, fields, problem):
     assert room.client.patch_json(path, {"due": None}).json["due_on"] is None
 
 
-def test_filters_and_pages(room, both, register):
+def test_items_are_filtered_and_come_in_pages(room, both, register):
     item = find(register(), "lighthouse")
     path = f"{room.path}/register/{item['id']}"
     room.client.patch_json(path, {"owner": "Tom Tar", "state": "dropped"})
@@ -233,7 +231,7 @@ def test_filters_and_pages(room, both, register):
     assert seen == sorted((one["id"] for one in register().values()), reverse=True)
 
 
-def test_files(room, both, register):
+def test_the_register_is_exported_as_files(room, both, register):
     item = find(register(), "lighthouse")
     path = f"{room.path}/register/{item['id']}"
     room.client.patch_json(path, {"text": "=HYPERLINK(1)", "owner": "@tom", "due": "2027-04-02"})
@@ -254,7 +252,7 @@ def test_files(room, both, register):
     )
 
 
-def test_viewers_read_and_do_not_change(room, viewer, both, register, problem):
+def test_viewers_read_items_and_cannot_change_them(room, viewer, both, register, problem):
     item = find(register(), "2027-03-15")
     path = f"{room.path}/register/{item['id']}"
     for place in ("", f"/{item['id']}", "/csv", "/ics"):
@@ -272,11 +270,11 @@ def test_items_outlive_their_document(room, both, register):
     assert (item["first_said"]["document"], item["first_said"]["version"]) == (None, None)
 
 
-def test_erasing_a_source_reaches_the_register(room, both, register, sessions):
+def test_erasing_a_source_erases_its_quotes_in_the_register(room, both, register, sessions):
     (document, source), _ = both
     new = find(register(), "2027-03-15")
     room.client.post_json(f"{room.path}/register/{new['id']}/same", {"same": True})
-    # The register still quotes a source when its documents are gone.
+    # The register still quotes a source after its documents are deleted.
     room.client.delete(f"{API}/documents/{document['id']}", status=204)
     room.client.delete(f"{room.path}/sources/{source['id']}?force=true", status=204)
     with sessions.begin() as session:
@@ -291,7 +289,7 @@ def test_erasing_a_source_reaches_the_register(room, both, register, sessions):
         assert "2027-02-01" not in "".join(session.scalars(select(Saying.text)))
 
 
-def test_deleting_a_project_takes_the_register_along(room, both, sessions):
+def test_deleting_a_project_deletes_its_register(room, both, sessions):
     number = len(room.client.get(f"{room.path}/register").json["items"])
     plan = room.client.get(f"{room.path}/deletion").json
     assert plan["takes_along"]["items"] == number
@@ -307,7 +305,7 @@ Next step: Ada sends the building plan to the council by 2027-05-20.
 
 
 def join(session, item, user_id):
-    """Say that the item is the same as the proposed one; None if somebody else was faster."""
+    """Confirm that the item is the same as the proposed one. Return None if another user was faster."""
     found = lock_item(session, uuid.UUID(item["project_id"]), uuid.UUID(item["id"]))
     try:
         return found and decide_sameness(session, found, user_id, same=True)
@@ -317,7 +315,7 @@ def join(session, item, user_id):
 
 @pytest.fixture
 def while_joined(sessions, room, ada, wait_for_lock):
-    """``while_joined(item, act)``: puts the item into the proposed one while ``act`` waits for that."""
+    """``while_joined(item, act)``: merge the item into the proposed one while ``act`` waits for the lock."""
 
     def while_joined(item, act):
         with ThreadPoolExecutor(1) as pool, sessions.begin() as first:
@@ -330,12 +328,12 @@ def while_joined(sessions, room, ada, wait_for_lock):
     return while_joined
 
 
-def test_two_confirmations_at_once(room, both, meet, register, while_joined, sessions, ada):
+def test_parallel_confirmations_merge_once(room, both, meet, register, while_joined, sessions, ada):
     """Check parallel decisions on the same proposal, and on two proposals in a row."""
     meet("third.md", THIRD)
     items = register(kind="action")
     second, third = find(items, "2027-03-15"), find(items, "2027-05-20")
-    # As if the third had been compared with the second alone.
+    # The third item is compared only with the second one.
     with sessions.begin() as session:
         session.get(Item, uuid.UUID(third["id"])).same_as_id = uuid.UUID(second["id"])
 
@@ -352,7 +350,7 @@ def test_two_confirmations_at_once(room, both, meet, register, while_joined, ses
 
 
 def test_an_approval_while_a_proposal_is_decided(both, meet, register, while_joined):
-    """The new item is proposed as the same as what is left, not as what is about to go."""
+    """The new item is proposed as a duplicate of the remaining item, not of the merged one."""
     second = find(register(), "2027-03-15")
     left, _ = while_joined(second, lambda: meet("third.md", THIRD))
     assert find(register(), "2027-05-20")["same_as"]["id"] == str(left)
@@ -360,7 +358,7 @@ def test_an_approval_while_a_proposal_is_decided(both, meet, register, while_joi
 
 @pytest.fixture
 def fill(room, sessions):
-    """``fill(1000, "The ship {} sails.")``: open actions of June 2027."""
+    """``fill(1000, "The ship {} sails.")``: add open actions in June 2027."""
 
     def fill(number, words):
         with sessions.begin() as session:
@@ -378,7 +376,7 @@ def fill(room, sessions):
 
 
 def test_the_cost_of_an_approval_is_bounded(room, meet, sessions, ada, fill, count):
-    """It depends neither on the number of open items nor on that of the statements."""
+    """The cost depends neither on the number of open items nor on the number of statements."""
     document, _ = meet("first.md", FIRST)
     with sessions() as session:
         version_id = session.scalars(select(Saying.version_id)).first()
@@ -409,14 +407,14 @@ def test_a_page_of_the_list_costs_the_same(room, meet, fill, count):
     few = statements("")
     meet("second.md", SECOND)
     fill(200, "The ship {} sails.")
-    # Who asks, the project, the items, and where they were said.
+    # The user, the project, the items, and the statements that they come from.
     assert statements("?limit=200") == few <= 4
     [item] = room.client.get(f"{room.path}/register?kind=question").json["items"]
     assert statements(f"/{item['id']}") <= 5
 
 
-def test_files_have_all_items(room, fill):
-    """Also more than a page of the list has."""
+def test_files_contain_all_items(room, fill):
+    """A file contains more items than a page of the list."""
     fill(450, "The ship {} sails.")
     table = room.client.get(f"{room.path}/register/csv").body.decode("utf-8-sig")
     assert len(list(csv.DictReader(io.StringIO(table)))) == 450

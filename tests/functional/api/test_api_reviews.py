@@ -35,7 +35,7 @@ def bob(join):
 
 @pytest.fixture
 def rewrite(room, document, run_jobs):
-    """Runs the line again on the same source: a newer version."""
+    """Run the line again on the same source, which adds a version."""
 
     def rewrite():
         [source] = [entry for entry in document["inputs"] if entry["kind"] == "source"]
@@ -72,7 +72,7 @@ def state(person, review):
     return person.client.get(path_of(review)).json["state"]
 
 
-def test_a_person_approves_an_exact_version(ada, bob, document, review, room):
+def test_a_user_approves_an_exact_version(ada, bob, document, review, room):
     assert (review["state"], review["version"], review["sha256"]) == ("open", 1, document["sha256"])
     assert review["asked_by"]["email"] == ada.email
     approved = answer(bob, review, comment="Read it twice.\n").json
@@ -81,7 +81,7 @@ def test_a_person_approves_an_exact_version(ada, bob, document, review, room):
     assert decision["decided_by"]["email"] == bob.email
     assert decision["comment"] == "Read it twice."
     assert bob.client.get(path_of(review)).json == approved
-    # The document and the lists say so.
+    # The document and the lists show the review.
     path = f"{API}/documents/{document['id']}"
     summary = {
         key: approved[key]
@@ -103,7 +103,7 @@ def test_a_document_without_a_review(document, ada, room):
 @pytest.mark.parametrize(
     ("decision", "ends_as"), [("reject", "rejected"), ("request_changes", "changes_requested")]
 )
-def test_what_is_not_approved_needs_a_comment(ask, ada, bob, review, decision, ends_as, problem):
+def test_a_rejection_needs_a_comment(ask, ada, bob, review, decision, ends_as, problem):
     for comment in ({}, {"comment": ""}, {"comment": " \n"}):
         refused = problem(answer(bob, review, decision, status="*", **comment), 422)
         assert refused["errors"][0]["field"] == "comment"
@@ -111,7 +111,7 @@ def test_what_is_not_approved_needs_a_comment(ask, ada, bob, review, decision, e
     assert ended["state"] == ends_as
     told = problem(answer(ada, review, status="*"), 403)
     assert "somebody else must decide" in told["detail"]
-    # It may be asked for again.
+    # Another review may be requested.
     assert ask(ada).json["state"] == "open"
 
 
@@ -125,7 +125,7 @@ def test_the_same_decision_again_changes_nothing(ada, bob, join, review):
     assert bob.client.get(path_of(review)).json == first
 
 
-def test_two_must_approve(ask, ada, bob, join, problem):
+def test_a_review_may_need_two_approvals(ask, ada, bob, join, problem):
     carol = join("carol", Role.REVIEWER)
     review = ask(ada, needed=2).json
     assert answer(bob, review).json["state"] == "open"
@@ -134,7 +134,7 @@ def test_two_must_approve(ask, ada, bob, join, problem):
     assert (approved["state"], approved["approvals"]) == ("approved", 2)
 
 
-def test_who_approved_may_reject_while_it_is_open(ask, ada, bob, join):
+def test_an_approver_may_reject_while_the_review_is_open(ask, ada, bob, join):
     join("carol", Role.REVIEWER)
     review = ask(ada, needed=2).json
     answer(bob, review)
@@ -143,7 +143,7 @@ def test_who_approved_may_reject_while_it_is_open(ask, ada, bob, join):
     assert [each["decision"] for each in ended["decisions"]] == ["approve", "reject"]
 
 
-def test_people_are_named(ask, ada, bob, join, problem):
+def test_a_review_may_name_its_reviewers(ask, ada, bob, join, problem):
     carol = join("carol", Role.REVIEWER)
     writer = join("will", Role.WRITER)
     refused = problem(ask(ada, status="*", people=[str(writer.user_id)]), 422)
@@ -156,7 +156,7 @@ def test_people_are_named(ask, ada, bob, join, problem):
     assert answer(carol, review).json["state"] == "approved"
 
 
-def test_owners_alone(ask, bob, join):
+def test_a_review_may_be_for_owners_only(ask, bob, join):
     carol = join("carol", Role.OWNER)
     review = ask(bob, role="owner").json
     dave = join("dave", Role.REVIEWER)
@@ -164,8 +164,8 @@ def test_owners_alone(ask, bob, join):
     assert answer(carol, review).json["state"] == "approved"
 
 
-def test_authors_decide_only_if_the_review_says_so(ask, ada, bob, document, problem):
-    # Ada ran the line, and Bob asks: nobody is left.
+def test_authors_decide_only_if_the_review_allows_it(ask, ada, bob, document, problem):
+    # Ada ran the line and Bob requests the review, so nobody may decide.
     refused = problem(ask(bob, status="*"), 422)
     assert refused["errors"][0]["field"] == "needed"
     assert "may decide: 0" in refused["errors"][0]["message"]
@@ -179,7 +179,7 @@ def test_one_review_at_a_time(ask, ada, bob, review):
     assert "already approved" in ask(ada, status=409).json["detail"]
 
 
-def test_a_newer_version_dismisses(ask, ada, bob, review, rewrite, document, room):
+def test_a_newer_version_dismisses_the_review(ask, ada, bob, review, rewrite, document, room):
     rewrite()
     assert state(ada, review) == "dismissed"
     told = answer(bob, review, status=409).json["detail"]
@@ -190,18 +190,18 @@ def test_a_newer_version_dismisses(ask, ada, bob, review, rewrite, document, roo
     answer(bob, second)
     rewrite()
     assert state(ada, second) == "dismissed"
-    # The version that was approved says so.
+    # The approved version still shows its approval.
     old = ada.client.get(f"{API}/documents/{document['id']}/versions/2").json
     assert (old["review"]["state"], old["review"]["approvals"]) == ("dismissed", 1)
-    # What was decided before, the same person hears again.
+    # A repeated decision gets the same response.
     assert answer(bob, second).json["state"] == "dismissed"
 
 
-def test_an_edit_dismisses_and_its_author_does_not_decide(ask, ada, bob, join, document):
+def test_an_edit_dismisses_the_review_and_its_author_cannot_decide(ask, ada, bob, join, document):
     carol = join("carol", Role.REVIEWER)
     approved = ask(ada).json
     answer(bob, approved)
-    # What changes nothing makes no version, and the approval stays.
+    # An edit without a difference makes no version, and the approval stays.
     path = f"{API}/documents/{document['id']}/versions"
     for content, ends_as in ((document["content"], "approved"), ({}, "dismissed")):
         edited = {"version": 1, "content": {**document["content"], "decisions": []} | content}
@@ -221,7 +221,7 @@ def edited(document):
     return {**document["content"], "decisions": []}
 
 
-def test_editing_and_approving_in_one_act(ask, ada, bob, join, document, dbsession):
+def test_an_edit_and_its_approval_in_one_request(ask, ada, bob, join, document, dbsession):
     carol = join("carol", Role.REVIEWER)
     due = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     people = [str(bob.user_id), str(carol.user_id)]
@@ -230,7 +230,7 @@ def test_editing_and_approving_in_one_act(ask, ada, bob, join, document, dbsessi
     answer(carol, first)
     answered = edit_and_approve(bob, first, edited(document), note="Not decided.", comment="Mine.")
     second = answered.json
-    # The approval of the version before counts no more; the terms are the same.
+    # The approval of the earlier version no longer counts. The terms of the review stay.
     assert state(ada, first) == "dismissed"
     assert (second["state"], second["version"], second["approvals"]) == ("open", 2, 1)
     kept = ("asked_by", "people", "needed", "author_may_decide", "due_at", "on_expiry", "role")
@@ -261,10 +261,10 @@ def test_an_edit_without_a_difference_approves_the_version_in_review(ask, ada, b
     assert ada.client.get(f"{API}/documents/{document['id']}").json["version"] == 1
 
 
-def test_edits_that_are_not_approved_are_not_made(
+def test_an_edit_without_a_valid_approval_is_not_stored(
     app, ask, ada, bob, join, document, review, problem, sessions
 ):
-    # Authors do not decide on this review, and a writer decides on none.
+    # The authors may not decide on this review, and a writer may not decide on any review.
     refused = problem(edit_and_approve(bob, review, edited(document), status="*"), 403)
     assert "makes you an author" in refused["detail"]
     will = join("will", Role.WRITER)
@@ -277,7 +277,7 @@ def test_edits_that_are_not_approved_are_not_made(
     assert problem(wrong, 422)["errors"][0]["field"].startswith("content")
     bad = {"comment": "\0"}
     problem(edit_and_approve(bob, open_one, edited(document), status="*", **bad), 422)
-    # A token that may decide, and not write.
+    # This token may decide, but it may not write.
     with sessions.begin() as session:
         token, _ = create_token(session, bob.user_id, "decides", scopes=["documents:review"])
     body = {"sha256": open_one["sha256"], "content": edited(document)}
@@ -290,7 +290,9 @@ def test_edits_that_are_not_approved_are_not_made(
 
 @pytest.mark.parametrize("needed", [1, 2])
 @pytest.mark.parametrize("difference", [True, False])
-def test_the_same_edit_and_approval_again(ask, ada, bob, join, document, needed, difference):
+def test_a_repeated_edit_and_approval_gets_the_same_response(
+    ask, ada, bob, join, document, needed, difference
+):
     join("carol", Role.REVIEWER)
     review = ask(ada, author_may_decide=True, needed=needed).json
     content = edited(document)
@@ -300,7 +302,7 @@ def test_the_same_edit_and_approval_again(ask, ada, bob, join, document, needed,
     assert edit_and_approve(bob, review, content, comment="Good.", note="Shorter.").json == first
     version = ada.client.get(f"{API}/documents/{document['id']}").json["version"]
     assert version == (2 if difference else 1)
-    # What is not the same is not answered as if it were.
+    # A different request does not get the stored response.
     if difference:
         edit_and_approve(bob, review, document["content"], comment="Good.", status=409)
         edit_and_approve(bob, review, content, comment="Better.", status=409)
@@ -308,7 +310,7 @@ def test_the_same_edit_and_approval_again(ask, ada, bob, join, document, needed,
     assert ada.client.get(f"{API}/documents/{document['id']}").json["version"] == version
 
 
-def test_who_edits_and_approves_too_late(ask, ada, bob, join, document, problem):
+def test_an_edit_and_approval_of_an_old_version_is_rejected(ask, ada, bob, join, document, problem):
     carol = join("carol", Role.REVIEWER)
     review = ask(ada, author_may_decide=True).json
     edit_and_approve(bob, review, edited(document))
@@ -317,8 +319,8 @@ def test_who_edits_and_approves_too_late(ask, ada, bob, join, document, problem)
     assert ada.client.get(f"{API}/documents/{document['id']}").json["review"]["state"] == "approved"
 
 
-def test_edits_and_approvals_at_once(ask, ada, bob, join, document, sessions):
-    """One is first, in whichever way; the others hear that there is a newer version."""
+def test_one_of_parallel_edits_and_approvals_succeeds(ask, ada, bob, join, document, sessions):
+    """One request wins. The others are told that there is a newer version."""
     people = [bob, *(join(f"p{number}", Role.REVIEWER) for number in range(5))]
     review = ask(ada, author_may_decide=True, needed=3).json
     together = threading.Barrier(len(people))
@@ -360,13 +362,13 @@ def test_edits_and_approvals_at_once(ask, ada, bob, join, document, sessions):
     assert state(ada, review) == "dismissed"
 
 
-def test_another_content_than_the_one_seen(bob, review):
+def test_a_decision_on_other_content_is_rejected(bob, review):
     told = answer(bob, review, sha256="0" * 64, status=409).json["detail"]
     assert "another version" in told
     assert state(bob, review) == "open"
 
 
-def test_a_time_limit(ask, ada, bob, sessions, problem):
+def test_a_review_expires_at_its_time_limit(ask, ada, bob, sessions, problem):
     over = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
     assert problem(ask(ada, status="*", due_at=over), 422)["errors"][0]["field"] == "due_at"
     problem(ask(ada, status="*", on_expiry="reject"), 422)
@@ -376,7 +378,7 @@ def test_a_time_limit(ask, ada, bob, sessions, problem):
     _pass_time(sessions)
     assert state(ada, review) == "expired"
     assert "review has expired" in answer(bob, review, status=409).json["detail"]
-    # Without a consequence it stays open.
+    # Without an action for its expiry, the review stays open.
     review = ask(ada, due_at=due).json
     _pass_time(sessions)
     assert answer(bob, review).json["state"] == "approved"
@@ -387,7 +389,7 @@ def _pass_time(sessions):
         session.execute(update(Review).values(due_at=func.now()))
 
 
-def test_withdrawing(ask, ada, bob, join, review):
+def test_a_review_is_withdrawn(ask, ada, bob, join, review):
     carol = join("carol", Role.WRITER)
     path = f"{path_of(review)}/withdraw"
     assert (
@@ -399,12 +401,14 @@ def test_withdrawing(ask, ada, bob, join, review):
     assert ended["state"] == "withdrawn"
     assert ada.client.post(path, status=200).json == ended
     assert "was withdrawn" in answer(bob, review, status=409).json["detail"]
-    # An owner ends that of somebody else.
+    # An owner withdraws a review that another user requested.
     other = ask(carol, needed=1).json
     ada.client.post(f"{path_of(other)}/withdraw", status=200)
 
 
-def test_the_inbox(app, ask, ada, bob, join, make_room, review, sessions, rewrite):
+def test_the_inbox_lists_open_reviews(
+    app, ask, ada, bob, join, make_room, review, sessions, rewrite
+):
     carol = join("carol", Role.REVIEWER)
     writer = join("will", Role.WRITER)
 
@@ -412,7 +416,7 @@ def test_the_inbox(app, ask, ada, bob, join, make_room, review, sessions, rewrit
         return [one["id"] for one in person.client.get(f"{API}/inbox").json["items"]]
 
     assert inbox(bob) == inbox(carol) == [review["id"]]
-    # Its authors, and who may not decide.
+    # It is not in the inbox of the authors or of members who may not decide.
     assert inbox(ada) == inbox(writer) == []
     answer(bob, review, "request_changes", comment="More")
     assert inbox(carol) == []
@@ -432,7 +436,7 @@ def test_the_inbox(app, ask, ada, bob, join, make_room, review, sessions, rewrit
     make_client(app, token).get(f"{API}/inbox", status=403)
 
 
-def test_who_has_approved_waits_no_more(ask, ada, bob, join):
+def test_an_approved_review_leaves_the_inbox_of_its_approver(ask, ada, bob, join):
     carol = join("carol", Role.REVIEWER)
     review = ask(ada, needed=2).json
     answer(bob, review)
@@ -440,12 +444,12 @@ def test_who_has_approved_waits_no_more(ask, ada, bob, join):
     assert len(carol.client.get(f"{API}/inbox").json["items"]) == 1
 
 
-def test_archived_things_wait_for_nobody(ada, bob, review, document):
+def test_archived_objects_are_not_in_the_inbox(ada, bob, review, document):
     ada.client.patch_json(f"{API}/documents/{document['id']}", {"archived": True}, status=200)
     assert bob.client.get(f"{API}/inbox").json["items"] == []
 
 
-def test_the_audit_has_no_texts(ada, bob, review, dbsession):
+def test_the_audit_contains_no_texts(ada, bob, review, dbsession):
     answer(bob, review, "reject", comment="A private thought")
     events = dbsession.scalars(
         select(AuditEvent).where(AuditEvent.target == f"review:{review['id']}").order_by("id")
@@ -455,7 +459,7 @@ def test_the_audit_has_no_texts(ada, bob, review, dbsession):
     assert "thought" not in str([event.details for event in events])
 
 
-def test_a_token_without_the_scope_decides_nothing(app, bob, review, sessions):
+def test_a_token_without_the_scope_cannot_decide(app, bob, review, sessions):
     with sessions.begin() as session:
         token, _ = create_token(session, bob.user_id, "writes", scopes=["documents:write"])
     body = {"decision": "approve", "sha256": review["sha256"]}
@@ -478,13 +482,13 @@ def test_a_token_without_the_scope_decides_nothing(app, bob, review, sessions):
         {"version": 1, "else": 1},
     ],
 )
-def test_odd_requests(ada, document, body, problem):
+def test_invalid_review_requests_are_rejected(ada, document, body, problem):
     problem(
         ada.client.post_json(f"{API}/documents/{document['id']}/reviews", body, status="*"), 422
     )
 
 
-def test_odd_decisions(bob, review, problem):
+def test_invalid_decisions_are_rejected(bob, review, problem):
     for body in (
         {"decision": "maybe"},
         {"sha256": "x"},
@@ -498,8 +502,8 @@ def test_odd_decisions(bob, review, problem):
     assert state(bob, review) == "open"
 
 
-def test_twenty_decisions_at_once(review, room, sessions, sign_in, add_member):
-    """One wins, and nineteen hear why they do not."""
+def test_one_of_twenty_parallel_decisions_succeeds(review, room, sessions, sign_in, add_member):
+    """One decision wins, and nineteen are rejected with a reason."""
     people = [sign_in(f"p{number}@example.com") for number in range(20)]
     for person in people:
         add_member(room.id, person.user_id, Role.REVIEWER)
@@ -557,7 +561,9 @@ def test_a_new_version_during_a_decision(review, bob, sessions, document, wait_f
     assert not found.is_set()
 
 
-def test_what_deleting_leaves(ada, bob, review, document, dbsession, sessions):
+def test_reviews_lose_names_with_users_and_are_deleted_with_documents(
+    ada, bob, review, document, dbsession, sessions
+):
     answer(bob, review, comment="Fine")
     with sessions.begin() as session:
         delete_user(session, bob.user_id)
@@ -571,7 +577,7 @@ def test_what_deleting_leaves(ada, bob, review, document, dbsession, sessions):
         assert dbsession.scalar(text(f"SELECT count(*) FROM {table}")) == 0
 
 
-def test_erasing(ask, ada, bob, join, document, sessions):
+def test_erasing_a_source_erases_its_reviews(ask, ada, bob, join, document, sessions):
     carol = join("carol", Role.REVIEWER)
     review = ask(ada, people=[str(bob.user_id), str(carol.user_id)], needed=2).json
     answer(bob, review)

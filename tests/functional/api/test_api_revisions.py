@@ -1,4 +1,4 @@
-"""Revisions of a source: corrected, read by a worker, pinned by runs and documents."""
+"""Tests revisions of a source: correction, reading by a worker, and use by runs and documents."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def path(room, source) -> str:
 
 @pytest.fixture
 def revise(room, path):
-    """Adds a text or a file as a revision of the source."""
+    """Add a text or a file as a revision of the source."""
 
     def revise(text=None, *, file=None, status=201):
         if file is None:
@@ -32,7 +32,7 @@ def revise(room, path):
     return revise
 
 
-def test_a_corrected_text_keeps_the_one_before(room, source, path, revise):
+def test_a_correction_keeps_the_earlier_text(room, source, path, revise):
     made = revise(SECOND)
     assert (made.json["number"], made.json["line_count"]) == (2, 5)
     assert room.client.get(made.headers["Location"]).json["text"] == SECOND
@@ -50,12 +50,12 @@ def test_a_corrected_text_keeps_the_one_before(room, source, path, revise):
     ]
 
 
-def test_the_same_again_changes_nothing(room, path, revise):
+def test_the_same_text_adds_no_revision(room, path, revise):
     assert revise(FIRST, status=200).json["number"] == 1
     assert revise(file=("notes.md", FIRST.encode()), status=200).json["number"] == 1
     assert revise(file=("port.html", PAGE)).json["number"] == 2
     assert revise(file=("port.html", PAGE), status=200).json["number"] == 2
-    # What it was once is a change.
+    # Returning to an earlier text is a change.
     assert revise(SECOND).json["number"] == 3
     assert revise(FIRST).json["number"] == 4
 
@@ -72,7 +72,7 @@ def test_revisions_come_in_pages(room, path, revise):
     room.client.get(f"{path}/revisions?cursor=x", status=400)
 
 
-def test_what_changed(room, path, revise):
+def test_two_revisions_are_compared(room, path, revise):
     revise(SECOND)
     changes = room.client.get(f"{path}/changes?from=1&to=2").json
     assert (changes["added"], changes["removed"], changes["complete"]) == (3, 1, True)
@@ -84,7 +84,7 @@ def test_what_changed(room, path, revise):
     room.client.get(f"{path}/changes?from=1", status=400)
 
 
-def test_texts_that_differ_in_all_are_not_compared(room, path, revise):
+def test_texts_above_the_limit_are_not_compared(room, path, revise):
     revise("\n".join(f"line {number}" for number in range(MOST_COMPARED)))
     changes = room.client.get(f"{path}/changes?from=1&to=2").json
     assert (changes["complete"], changes["passages"], changes["removed"]) == (False, [], 3)
@@ -118,7 +118,7 @@ def test_a_document_keeps_the_revision_that_it_quotes(room, path, revise, source
 def test_a_run_waits_until_its_source_is_read(room, path, revise, source, run_jobs):
     revise(file=("port.html", PAGE))
     assert room.client.get(path).json["state"] == "reading"
-    # Until then the text is the one before.
+    # Until then, the source has its earlier text.
     assert room.client.get(path).json["text"] == FIRST
     other = room.add(name="other.md")
     run = room.run(source, other)
@@ -135,14 +135,14 @@ def test_a_run_waits_until_its_source_is_read(room, path, revise, source, run_jo
     assert room.client.get(path).json["revision"] == 2
 
 
-def test_a_file_that_cannot_be_read(room, path, revise, source, run_jobs):
+def test_an_unreadable_revision_leaves_the_earlier_text(room, path, revise, source, run_jobs):
     revise(file=("broken.pdf", b"%PDF-1.7"))
     run = room.run(source)
     run_jobs()
     failed = room.client.get(f"/api/v1/runs/{run['id']}").json
     assert (failed["state"], failed["error_code"]) == ("failed", "source_unreadable")
     assert "is no PDF that can be read" in failed["error"]
-    # The source goes on with the text before, and says what happened.
+    # The source keeps its earlier text and reports the error.
     after = room.client.get(path).json
     assert (after["state"], after["revision"], after["text"]) == ("ready", 1, FIRST)
     assert "is no PDF that can be read" in after["error"]
@@ -156,7 +156,7 @@ def test_a_file_that_cannot_be_read(room, path, revise, source, run_jobs):
     assert room.client.get(path).json["error"] is None
 
 
-def test_a_source_that_was_never_read(room, problem, fields, run_jobs):
+def test_an_unreadable_source_has_no_text(room, problem, fields, run_jobs):
     made = room.client.post(
         f"{room.path}/sources", upload_files=[("file", "broken.pdf", b"%PDF-1.7")], status=201
     ).json
@@ -166,7 +166,7 @@ def test_a_source_that_was_never_read(room, problem, fields, run_jobs):
     source = room.client.get(path).json
     assert (source["state"], source["revision"], source["text"]) == ("failed", 0, "")
     room.client.get(f"{path}/original", status=404)
-    # One bad source fails alone.
+    # The bad source is the only one that fails.
     run = room.client.get(f"/api/v1/runs/{waiting['id']}").json
     assert (run["state"], run["error_code"]) == ("succeeded", "incomplete")
     body = {"line": "brief", "sources": [made["id"]]}
@@ -175,7 +175,9 @@ def test_a_source_that_was_never_read(room, problem, fields, run_jobs):
     assert "broken.pdf" in str(told)
 
 
-def test_others_see_nothing_and_viewers_add_nothing(room, path, sign_in, add_member, problem):
+def test_revisions_need_membership_and_adding_needs_a_writer(
+    room, path, sign_in, add_member, problem
+):
     bob = sign_in("bob@example.com")
     for part in ("revisions", "changes?from=1&to=1"):
         problem(bob.client.get(f"{path}/{part}", status=404), 404)
@@ -189,6 +191,6 @@ def test_others_see_nothing_and_viewers_add_nothing(room, path, sign_in, add_mem
     ("file", "status"),
     [(("a.exe", b"MZ"), 415), (("a.md", b""), 422), (("a.md", b"a\0b"), 422)],
 )
-def test_a_revision_that_is_refused(room, path, revise, problem, fields, file, status):
+def test_an_invalid_revision_is_rejected(room, path, revise, problem, fields, file, status):
     assert fields(problem(revise(file=file, status=status), status)) == ["file"]
     assert len(room.client.get(f"{path}/revisions").json["items"]) == 1

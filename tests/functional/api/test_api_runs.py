@@ -1,11 +1,11 @@
-"""Runs: started, seen, cancelled."""
+"""Tests that runs are started, shown and cancelled."""
 
 import uuid
 
 import pytest
 
 
-def test_a_run_from_start_to_end(room, run_jobs):
+def test_a_run_goes_from_start_to_success(room, run_jobs):
     source = room.add()
     answer = room.client.post_json(
         f"{room.path}/runs", {"line": "brief", "sources": [source["id"]], "model": "extract"}
@@ -62,11 +62,11 @@ def test_a_run_from_start_to_end(room, run_jobs):
     assert room.client.get(f"{room.path}/runs").json == {"items": [done], "next": None}
 
 
-def test_the_model_of_the_settings_is_the_default(room):
+def test_the_default_model_comes_from_the_settings(room):
     assert room.run(room.add())["model"] == "extract"
 
 
-def test_sources_keep_their_order_and_stand_once(room):
+def test_duplicate_sources_are_dropped_and_the_order_stays(room):
     first, second = room.add("first.md"), room.add("second.md")
     run = room.run(second, first, second)
     assert run["sources"] == [second["id"], first["id"]]
@@ -105,7 +105,7 @@ def test_sources_keep_their_order_and_stand_once(room):
         ({"sources": [0] * 9_000}, "sources"),
     ],
 )
-def test_runs_that_cannot_be_started(room, problem, fields, change, field):
+def test_an_invalid_run_is_rejected(room, problem, fields, change, field):
     body = {"line": "brief", "sources": [room.add()["id"]], **change}
     told = problem(room.client.post_json(f"{room.path}/runs", body, status="*"), 422)
     assert fields(told)[0] == field
@@ -119,25 +119,25 @@ def test_each_missing_field_is_named(room, problem, fields):
     assert sorted(fields(told)) == ["line", "sources"]
 
 
-def test_sources_of_another_project_are_not_known(signed_in, make_room, problem):
+def test_sources_of_another_project_are_rejected(signed_in, make_room, problem):
     here, there = make_room(signed_in, "Here"), make_room(signed_in, "There")
     body = {"line": "brief", "sources": [there.add()["id"]]}
     problem(signed_in.post_json(f"{here.path}/runs", body, status="*"), 422)
 
 
-def test_cancel(room, run_jobs):
+def test_a_run_is_cancelled(room, run_jobs):
     run = room.run(room.add())
     path = f"/api/v1/runs/{run['id']}"
     cancelled = room.client.post(f"{path}/cancel", status=200).json
     assert cancelled["state"] == "cancelled"
     assert {step["state"] for step in cancelled["steps"]} == {"cancelled"}
-    # Again, and after the workers have seen the jobs.
+    # The result is the same for a repeated request and after the workers have seen the jobs.
     assert room.client.post_json(f"{path}/cancel", {}, status=200).json == cancelled
     run_jobs()
     assert room.client.get(path).json == cancelled
 
 
-def test_what_has_ended_cannot_be_cancelled(room, run_jobs, problem):
+def test_an_ended_run_cannot_be_cancelled(room, run_jobs, problem):
     run = room.run(room.add())
     run_jobs()
     path = f"/api/v1/runs/{run['id']}"
@@ -146,7 +146,7 @@ def test_what_has_ended_cannot_be_cancelled(room, run_jobs, problem):
     assert room.client.get(path).json["state"] == "succeeded"
 
 
-def test_lines(signed_in):
+def test_lines_are_listed(signed_in):
     page = signed_in.get("/api/v1/lines").json
     assert "brief" in [line["name"] for line in page["items"]]
     assert page["next"] is None
@@ -164,7 +164,7 @@ def test_an_estimate_costs_nothing_and_starts_nothing(room):
     assert room.client.get(f"{room.path}/runs").json["items"] == []
 
 
-def test_an_estimate_of_what_cannot_be_started_says_why(room):
+def test_an_estimate_of_an_invalid_run_gives_the_reason(room):
     order = {"line": "brief", "sources": [str(uuid.uuid4())], "model": "extract"}
     answer = room.client.post_json(f"{room.path}/runs/estimate", order, status=422)
     assert answer.json["errors"][0]["field"] == "sources"

@@ -1,4 +1,4 @@
-"""Requests that schemathesis makes from the description: none ends in a 5xx, and valid data is accepted."""
+"""Tests with requests that schemathesis generates: no 5xx, and valid data is accepted."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ QUICK = settings(
 )
 
 
-def is_refused_for_what_there_is(response) -> bool:
-    """Check whether the rejection is due only to missing or changed objects, which no schema describes."""
+def is_rejected_for_existing_data(response) -> bool:
+    """Return whether the rejection comes only from missing or changed objects, which no schema describes."""
     if response.status_code == 412:
         return True
     if response.status_code != 422:
@@ -40,7 +40,7 @@ def is_refused_for_what_there_is(response) -> bool:
 
 @pytest.fixture
 def world(app, room, sign_in, document) -> dict[str, Any]:
-    """The variables of paths, as an administrator finds them."""
+    """The values of the path variables, for an administrator."""
     with session_factory(app.registry).begin() as session:
         session.execute(update(User).values(is_admin=True))
     bob = sign_in("bob@example.com")
@@ -74,8 +74,8 @@ def check(description, world, room):
         try:
             case = data.draw(operation.as_strategy(generation_mode=mode))
         except InvalidRegexPattern:
-            # schemathesis 4.32 writes maxLength into the pattern of names, and characters above U+FFFF
-            # as only Python reads them.
+            # schemathesis 4.32 writes maxLength into the pattern of names, and characters above
+            # U+FFFF in a form that only Python reads.
             reject()
         if mode is GenerationMode.POSITIVE:
             ids = [value for start, value in world["ids"].items() if case.path.startswith(start)]
@@ -85,9 +85,9 @@ def check(description, world, room):
                     case.path_parameters[name] = known[name]
         response = case.call(headers={"Authorization": authorization})
         checks = [not_a_server_error]
-        # No schema says what a readable file is.
+        # No schema describes a readable file.
         is_described = mode is GenerationMode.POSITIVE and case.media_type != "multipart/form-data"
-        if is_described and not is_refused_for_what_there_is(response):
+        if is_described and not is_rejected_for_existing_data(response):
             checks.append(positive_data_acceptance)
         case.validate_response(response, checks=checks)
 
@@ -98,7 +98,7 @@ def check(description, world, room):
 @given(data=st.data())
 @pytest.mark.parametrize("mode", list(GenerationMode))
 @pytest.mark.slow
-def test_a_few_hundred_requests(check, mode, data):
+def test_a_few_hundred_requests_pass(check, mode, data):
     check(data, mode)
 
 
@@ -107,5 +107,5 @@ def test_a_few_hundred_requests(check, mode, data):
 @settings(QUICK, max_examples=1500)
 @given(data=st.data())
 @pytest.mark.parametrize("mode", list(GenerationMode))
-def test_three_thousand_requests(check, mode, data):
+def test_three_thousand_requests_pass(check, mode, data):
     check(data, mode)

@@ -1,4 +1,4 @@
-"""Full-text search in the sources and documents of a project."""
+"""Tests the full-text search in the sources and documents of a project."""
 
 import uuid
 
@@ -14,7 +14,7 @@ from combine_core.sources.model import Source
 
 @pytest.fixture
 def find(sessions, room):
-    """``find(q)``: what is found once every text is indexed."""
+    """``find(q)``: the search results, after every text is indexed."""
 
     def find(q, **options):
         while index_missing(sessions):
@@ -29,7 +29,7 @@ def marked(found):
     return [text for text, is_marked in found.parts if is_marked]
 
 
-def test_the_lines_of_a_source(find, room):
+def test_search_returns_lines_of_a_source(find, room):
     source = room.add(text="\n\nOne line.\nThe pilots were hired.\nA last line.\n")
     [found] = find("pilot")
     assert (str(found.id), found.title, found.kind) == (source["id"], "notes.md", EntryKind.SOURCE)
@@ -57,20 +57,20 @@ def test_words_are_found(find, room, text, q):
     assert len(find(q)) == 1
 
 
-def test_words_that_are_excluded(find, room):
+def test_excluded_words_are_not_found(find, room):
     room.add(text="We decided to hire two pilots.")
     assert find("hire -pilots") == []
     assert find('"two hire"') == []
 
 
-def test_statements(find, room, document):
+def test_statements_are_found(find, room, document):
     [found] = find("pilots", kinds=[EntryKind.STATEMENT])
     assert (str(found.id), found.number) == (document["id"], 1)
     section, index = found.pointer.strip("/").split("/")
     assert "pilots" in document["content"][section][int(index)]["text"]
 
 
-def test_the_best_is_first_and_each_is_on_one_page(sessions, find, room):
+def test_the_best_result_is_first_and_no_result_is_repeated(sessions, find, room):
     for number in range(7):
         room.add(f"{number}.md", f"Note {number} on a tug. Nothing else is in it.")
     best = room.add("best.md", "tug tug tug tug")
@@ -104,7 +104,7 @@ def test_only_the_newest_revision_is_found(sessions, find, room):
         assert not is_indexing(session, uuid.UUID(room.id))
 
 
-def test_what_is_locked_is_indexed_later(sessions, find, room):
+def test_a_locked_text_is_indexed_later(sessions, find, room):
     source = uuid.UUID(room.add(text="The harbour.")["id"])
     with sessions.begin() as session:
         session.execute(update(Source).where(Source.id == source).values(name="locked"))
@@ -112,7 +112,7 @@ def test_what_is_locked_is_indexed_later(sessions, find, room):
     assert find("harbour")
 
 
-def test_entries_go_with_what_they_are_from(sessions, find, room, document):
+def test_index_entries_are_deleted_with_their_source_or_document(sessions, find, room, document):
     assert find("harbour")
     [source] = [entry for entry in document["inputs"] if entry["kind"] == "source"]
     with sessions.begin() as session:
@@ -129,14 +129,14 @@ def test_passages_have_few_lines_and_long_lines_are_cut():
     assert cut[-1] == (9, "\nlast")
 
 
-def test_a_huge_source(find, room):
+def test_a_huge_source_is_indexed(find, room):
     words = "".join(f"w{number} " for number in range(300_000))
     room.add(text=words)
     [found] = find("w299999")
     assert found.line_from == 1
 
 
-def test_words_are_looked_up_in_an_index(sessions, find, room):
+def test_search_uses_an_index(sessions, find, room):
     source = room.add(text="One line.\n")
     assert find("line")
     with sessions() as session:
@@ -149,7 +149,7 @@ def test_words_are_looked_up_in_an_index(sessions, find, room):
             ),
             {"project": uuid.UUID(room.id), "source": uuid.UUID(source["id"])},
         )
-        # What vacuum does to a table that has grown.
+        # This is the effect of vacuum on a table that has grown.
         session.execute(text("SELECT gin_clean_pending_list('ix_search_entries_words')"))
         session.execute(text("ANALYZE search_entries"))
         connection, asked = session.connection(), []
@@ -166,7 +166,7 @@ def test_words_are_looked_up_in_an_index(sessions, find, room):
     assert any("ix_search_entries_words" in step for step in plan), plan
 
 
-def test_the_api(sessions, room, document):
+def test_the_api_returns_results_in_pages(sessions, room, document):
     path = f"{room.path}/search"
     assert room.client.get(f"{path}?q=harbour", status=200).json == {
         "items": [],
@@ -190,7 +190,7 @@ def test_the_api(sessions, room, document):
 @pytest.mark.parametrize(
     "q", ["%00", "a%00b", "x" * 10_000, "", "%20", "!!!", "%22%22", "a%0Ab", "a%1Fb"]
 )
-def test_what_cannot_be_searched_for_is_refused(room, problem, q):
+def test_an_invalid_query_is_rejected(room, problem, q):
     answer = room.client.get(f"{room.path}/search?q={q}", expect_errors=True)
     assert answer.status_int in (400, 422)
     assert answer.json["detail"]
@@ -200,14 +200,14 @@ def test_what_cannot_be_searched_for_is_refused(room, problem, q):
     "q",
     ["-", "a%20-", "%22open", "a%20or", "or", "-a", "(a", "a%26%7Cb!", "%27", "%5C", "the", "a:*b"],
 )
-def test_odd_words_find_something_or_nothing(sessions, room, q):
+def test_unusual_queries_cause_no_error(sessions, room, q):
     room.add()
     index_missing(sessions)
     answer = room.client.get(f"{room.path}/search?q={q}", expect_errors=True)
     assert answer.status_int in (200, 422), answer.text
 
 
-def test_a_list_begins_again_with_a_cursor_of_another_list(find, room):
+def test_a_cursor_of_another_list_starts_at_the_beginning(find, room):
     room.add(text="The harbour opens in May.\n")
     assert find("harbour")
     first = room.client.get(f"{room.path}/search?q=harbour", status=200)
@@ -216,6 +216,6 @@ def test_a_list_begins_again_with_a_cursor_of_another_list(find, room):
         cursor = encode_cursor(key, name)
         again = room.client.get(f"{room.path}/search?q=harbour&cursor={cursor}", status=200)
         assert again.json == first.json
-    # So small a rank is no rank of PostgreSQL's, and yet no error.
+    # PostgreSQL never returns such a small rank, but it is not an error.
     cursor = encode_cursor(key, "1e-300")
     assert room.client.get(f"{room.path}/search?q=harbour&cursor={cursor}").json["items"] == []

@@ -19,7 +19,7 @@ def listed(room):
 
 @pytest.fixture
 def post(room):
-    """``post(body, "application/json")``."""
+    """``post(body, "application/json")``: post a source."""
     return lambda body, media_type: room.client.post(
         f"{room.path}/sources", body, headers={"Content-Type": media_type}, status="*"
     )
@@ -27,7 +27,7 @@ def post(room):
 
 @pytest.fixture
 def upload(room):
-    """``upload(("file", "notes.md", b"..."), name="Notes")``: as WebTest encodes a form."""
+    """``upload(("file", "notes.md", b"..."), name="Notes")``: post a form, encoded by WebTest."""
 
     def upload(*files, **form):
         path = f"{room.path}/sources"
@@ -42,7 +42,7 @@ def part(disposition: str, data: bytes = b"x", boundary: str = "b") -> bytes:
 
 
 @pytest.mark.parametrize("times", [1, 10_000], ids=["short", "in pieces"])
-def test_the_answer_is_what_is_stored(room, listed, times):
+def test_the_response_matches_the_stored_source(room, listed, times):
     text = r"C:\notes\n \\. %s :name 'it''s' {a} $1" * times + "\t\\N\n\\.\n"
     added = room.add("it's \\ 100%.md", text)
     assert listed() == [added]
@@ -50,7 +50,7 @@ def test_the_answer_is_what_is_stored(room, listed, times):
     assert found == {**added, "text": text}
 
 
-def test_a_text(room, listed):
+def test_a_text_is_added(room, listed):
     text = "# Notes\r\n\r\nThe harbour opens.\r"
     answer = room.client.post_json(f"{room.path}/sources", {"name": "n.md", "text": text})
     stored = b"# Notes\n\nThe harbour opens.\n"
@@ -86,7 +86,7 @@ def test_a_text(room, listed):
         (".md.md", ".md.md"),
     ],
 )
-def test_a_file(upload, room, filename, name):
+def test_a_file_is_added(upload, room, filename, name):
     answer = upload(("file", filename, "\ufeffDer Häfen\r\n".encode()))
     assert answer.status_int == 201, answer.text
     assert answer.json["name"] == name
@@ -94,7 +94,7 @@ def test_a_file(upload, room, filename, name):
     assert text == "Der Häfen\n"
 
 
-def test_a_file_with_a_name(upload):
+def test_a_form_may_name_the_source(upload):
     answer = upload(("file", "notes.md", b"x"), name="Minutes of May")
     assert answer.json["name"] == "Minutes of May"
 
@@ -112,7 +112,7 @@ def test_a_file_with_a_name(upload):
         (False, 422),
     ],
 )
-def test_texts_that_cannot_be_taken(post, listed, problem, fields, text, status):
+def test_invalid_texts_are_rejected(post, listed, problem, fields, text, status):
     import json
 
     body = json.dumps({"name": "notes.md", "text": text}).encode()
@@ -138,7 +138,7 @@ def test_texts_that_cannot_be_taken(post, listed, problem, fields, text, status)
         ("notes.md\x00.exe", b"a", 415),
     ],
 )
-def test_files_that_cannot_be_taken(upload, listed, problem, fields, filename, data, status):
+def test_invalid_files_are_rejected(upload, listed, problem, fields, filename, data, status):
     told = problem(upload(("file", filename, data)), status)
     assert fields(told) == ["file"]
     assert len(str(told)) < 1000
@@ -146,7 +146,7 @@ def test_files_that_cannot_be_taken(upload, listed, problem, fields, filename, d
 
 
 @pytest.mark.parametrize("filename", ["a\x07b.md", "x" * 10_000 + ".md", "\u200b.md\u200b.md"])
-def test_names_of_files_that_cannot_be_taken(post, listed, problem, fields, filename):
+def test_invalid_file_names_are_rejected(post, listed, problem, fields, filename):
     body = part(f'form-data; name="file"; filename="{filename}"'.encode().decode("latin-1"))
     answer = post(body + b"--b--\r\n", "multipart/form-data; boundary=b")
     if answer.status_int != 201:
@@ -172,7 +172,7 @@ FILE = 'form-data; name="file"; filename="a.md"'
         (part(FILE) + part("form-data") + b"--b--\r\n", 422),
         (part("attachment") + b"--b--\r\n", 422),
         (part(FILE) * 500 + b"--b--\r\n", 400),
-        # Cut off, without an end, with another boundary, without headers.
+        # The form is cut off, or it has no end, another boundary or no headers.
         (part(FILE), 400),
         (part(FILE)[:30], 400),
         (part(FILE, boundary="other") + b"--other--\r\n", 400),
@@ -182,7 +182,7 @@ FILE = 'form-data; name="file"; filename="a.md"'
         (b"\x00" * 1000, 400),
     ],
 )
-def test_malformed_forms(post, listed, problem, body, status):
+def test_a_malformed_form_is_rejected(post, listed, problem, body, status):
     told = problem(post(body, "multipart/form-data; boundary=b"), status)
     assert len(str(told)) < 1000
     assert listed() == []
@@ -199,19 +199,19 @@ def test_malformed_forms(post, listed, problem, body, status):
         "multipart/form-data; boundary*=utf-8''%00",
     ],
 )
-def test_bad_boundaries(post, listed, problem, media_type):
+def test_an_invalid_boundary_is_rejected(post, listed, problem, media_type):
     problem(post(part(FILE) + b"--b--\r\n", media_type), 400)
     assert listed() == []
 
 
-def test_other_media_types(post, listed, problem):
+def test_other_media_types_are_rejected(post, listed, problem):
     for media_type in ("text/plain", "text/markdown", "multipart/mixed; boundary=b", ""):
         told = problem(post(b"x", media_type), 415)
         assert "multipart/form-data" in told["detail"]
     assert listed() == []
 
 
-def test_the_text_is_not_in_lists(room):
+def test_lists_omit_the_text(room):
     room.add(text="secret words " * 1000)
     assert "secret words" not in room.client.get(f"{room.path}/sources").text
 
@@ -219,7 +219,7 @@ def test_the_text_is_not_in_lists(room):
 @pytest.mark.parametrize(
     "text", ["a\tb\nc\\d", "\\N\n\\.\n", "\\n\\t\\x41", "%s %(id)s :name $1 'x'", "😀\n" * 40_000]
 )
-def test_every_text_is_stored_as_it_is(room, text):
+def test_every_text_is_stored_unchanged(room, text):
     added = room.add("a\\b.md", text)
     assert added["name"] == "a\\b.md"
     assert room.client.get(f"{room.path}/sources/{added['id']}").json["text"] == text
@@ -227,24 +227,24 @@ def test_every_text_is_stored_as_it_is(room, text):
     assert added["size"] == len(text.encode())
 
 
-def test_a_source_of_an_unknown_project_is_an_error_of_integrity(dbsession, sign_in):
+def test_a_source_of_an_unknown_project_is_an_integrity_error(dbsession, sign_in):
     with pytest.raises(IntegrityError):
         add_source(dbsession, uuid.uuid4(), "n.md", "text", sign_in().user_id)
 
 
 @contextmanager
 def busy(app, used):
-    """Another request holds a large body, and so many bytes of a gigabyte are in use."""
+    """Hold a large body in another request, so that this part of a gigabyte is in use."""
     reading = Reading(used, 2**30, "container", used, 8)
     app.registry["combine_core.web.memory_budget"] = budget = MemoryBudget(lambda: reading)
     budget.take(LARGE)
     yield
     budget.give_back(LARGE)
-    budget.take(10**9)  # all has been given back
+    budget.take(10**9)  # The budget is free again.
     app.registry["combine_core.web.memory_budget"] = MemoryBudget()
 
 
-def test_a_large_body_waits_for_the_memory_that_others_hold(app, room, listed, problem, caplog):
+def test_a_large_body_gets_503_while_memory_is_short(app, room, listed, problem, caplog):
     text = "x" * LARGE
     body = {"name": "n.md", "text": text}
     with busy(app, 2**30):
@@ -253,7 +253,7 @@ def test_a_large_body_waits_for_the_memory_that_others_hold(app, room, listed, p
         assert int(answer.headers["Retry-After"]) > 0
         assert listed() == []
         assert "memory is short" in caplog.text
-        room.add()  # a small one does not matter
+        room.add()  # A small body does not need the budget.
     with busy(app, 2**29):
         assert room.client.post_json(f"{room.path}/sources", body).status_int == 201
 
@@ -266,7 +266,7 @@ def test_a_large_text_is_not_read_while_memory_is_short(app, room, problem):
         assert len(room.client.get(path).json["text"]) == LARGE
 
 
-def test_a_document_becomes_text_with_blocks(upload, room, run_jobs):
+def test_a_file_becomes_text_with_blocks(upload, room, run_jobs):
     page = b"<main><h1>Port</h1><p>The harbour opens on 1 May.</p></main>"
     made = upload(("file", "port.html", page))
     assert made.status_int == 201
@@ -281,7 +281,7 @@ def test_a_document_becomes_text_with_blocks(upload, room, run_jobs):
     assert original.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_another_encoding_is_converted_and_said(upload, room):
+def test_another_encoding_is_converted_and_reported(upload, room):
     data = ("Größe und Tür, café\n" * 5).encode("cp1252")
     made = upload(("file", "notes.md", data))
     assert made.json["notes"] == ["It was converted from Windows-1252."]
@@ -290,7 +290,7 @@ def test_another_encoding_is_converted_and_said(upload, room):
     assert room.client.get(f"{path}/original").body == data
 
 
-def test_several_files(room, listed):
+def test_several_files_become_several_sources(room, listed):
     files = [("file", "a.md", b"First"), ("file", "b/b.txt", b"Second"), ("file", "a.md", b"3rd")]
     made = room.client.post(f"{room.path}/sources/files", upload_files=files, status=201).json
     assert [source["name"] for source in made["items"]] == ["a.md", "b.txt", "a.md"]
@@ -309,14 +309,14 @@ def test_several_files(room, listed):
         (("other", "b.md", b"x"), 422, "is unknown"),
     ],
 )
-def test_of_several_files_all_or_none_are_stored(room, listed, problem, wrong, status, words):
+def test_all_of_several_files_are_stored_or_none(room, listed, problem, wrong, status, words):
     files = [("file", "a.md", b"First"), wrong]
     answer = room.client.post(f"{room.path}/sources/files", upload_files=files, status=status)
     assert words in str(problem(answer, status))
     assert listed() == []
 
 
-def test_too_many_files(room, problem):
+def test_the_number_of_files_is_limited(room, problem):
     files = [("file", "a.md", b"x")] * 101
     answer = room.client.post(f"{room.path}/sources/files", upload_files=files, status=400)
     assert "more than 100 parts" in problem(answer, 400)["detail"]

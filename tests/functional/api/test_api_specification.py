@@ -33,12 +33,12 @@ def resolve(described, node):
     return node
 
 
-def test_it_is_served_without_sign_in(testapp, described):
+def test_the_description_needs_no_sign_in(testapp, described):
     served = load_yaml(testapp.get("/api/v1/openapi.yaml", status=200).text)
-    # Ours, and what add-ons bring.
+    # The operations of the service and of add-ons.
     assert {**served["paths"], **described["paths"]} == served["paths"]
     assert served["info"] == described["info"]
-    # A scheme of an add-on is another way.
+    # An add-on may define another security scheme.
     assert served["security"] == [*described["security"], {"oauth2": []}]
     answer = testapp.get("/api/v1/openapi.json", status=200)
     assert answer.content_type == "application/json"
@@ -47,11 +47,11 @@ def test_it_is_served_without_sign_in(testapp, described):
     validate(answer.json)
 
 
-def test_it_names_what_there_is(app, described):
+def test_the_description_lists_all_endpoints(app, described):
     there = {
         (entry["introspectable"]["path"].removeprefix("/api/v1"), method.lower())
         for entry in app.registry.introspector.get_category("combine endpoints")
-        # Those of add-ons stand in their own descriptions.
+        # Add-ons describe their endpoints themselves.
         if entry["introspectable"].title.startswith("/api/v1")
         and entry["introspectable"]["openapi"]
         and entry["introspectable"].discriminator.startswith("api.")
@@ -75,7 +75,7 @@ def test_each_operation_is_described(described):
         if any("limit" in json.dumps(p).lower() for p in operation.get("parameters", [])):
             assert "400" in responses
         for status, response in responses.items():
-            # Nothing comes with 204.
+            # A 204 response has no body.
             media_types = resolve(described, response).get("content", {}).items()
             assert bool(media_types) == (status != "204")
             for media_type, content in media_types:
@@ -85,7 +85,7 @@ def test_each_operation_is_described(described):
     assert described["security"] == [{"bearerAuth": []}]
 
 
-def test_each_example_fits_its_schema(described):
+def test_each_example_matches_its_schema(described):
     seen = 0
     for path, method, operation in operations(described):
         bodies = [operation.get("requestBody", {"content": {}}), *operation["responses"].values()]
@@ -120,7 +120,7 @@ def test_the_explorer_loads_nothing_from_elsewhere(testapp):
         assert rule in policy.split("; ")
     assert "/api/v1/openapi.yaml" in page.text
     assert not re.search(r"https?://", page.text)
-    # No script stands in the page.
+    # The page contains no inline script.
     assert not re.search(r"<script(?![^>]* src=)", page.text)
     assert not re.search(r"\son[a-z]+=", page.text)
     loaded = re.findall(r'(?:src|href)="(/docs/[^"]+)"', page.text)
@@ -136,5 +136,5 @@ def test_the_explorer_loads_nothing_from_elsewhere(testapp):
 
 
 @pytest.mark.parametrize("asset", ["index.html", "swagger-ui.js.map", "../app.py", "%2e%2e%2fx"])
-def test_the_explorer_has_nothing_else(testapp, asset):
+def test_the_explorer_serves_no_other_files(testapp, asset):
     testapp.get(f"/docs/{asset}", status=404)

@@ -22,7 +22,7 @@ def path(document) -> str:
 
 @pytest.fixture
 def revise(room):
-    """``revise(source, text)``: the source gets this text."""
+    """``revise(source, text)``: give the source this text."""
 
     def send(source, text):
         room.client.post_json(
@@ -41,7 +41,7 @@ def listed(room, query=""):
     return [item["stale"] for item in items]
 
 
-def test_stale_until_the_text_is_the_same_again(room, document, path, revise):
+def test_a_document_is_stale_until_the_old_text_returns(room, document, path, revise):
     source = document["inputs"][1]
     text = room.client.get(f"{room.path}/sources/{source['id']}").json["text"]
     assert (stale_of(room, path), listed(room)) == ([], [False])
@@ -66,7 +66,7 @@ def test_stale_until_the_text_is_the_same_again(room, document, path, revise):
     assert (stale_of(room, path), listed(room)) == ([], [False])
 
 
-def test_another_name_or_a_deleted_source_is_no_reason(room, document, path):
+def test_a_renamed_or_deleted_source_does_not_make_a_document_stale(room, document, path):
     source = f"{room.path}/sources/{document['inputs'][1]['id']}"
     room.client.patch_json(source, {"name": "other.md"}, status=200)
     assert stale_of(room, path) == []
@@ -74,7 +74,7 @@ def test_another_name_or_a_deleted_source_is_no_reason(room, document, path):
     assert stale_of(room, path) == []
 
 
-def test_another_version_of_the_line(room, document, path, monkeypatch):
+def test_a_new_version_of_the_line_makes_a_document_stale(room, document, path, monkeypatch):
     changed = find_line("brief").definition | {"description": "Another one."}
     other = line_from_definition(changed)
     monkeypatch.setattr(
@@ -86,7 +86,7 @@ def test_another_version_of_the_line(room, document, path, monkeypatch):
     assert listed(room) == [True]
 
 
-def test_acknowledging(room, document, path, revise, problem, sign_in, add_member):
+def test_a_user_acknowledges_a_change(room, document, path, revise, problem, sign_in, add_member):
     source = document["inputs"][1]
     body = {"input_id": source["id"], "note": "The council has not agreed yet."}
     acknowledgements = f"{path}/acknowledgements"
@@ -99,12 +99,12 @@ def test_acknowledging(room, document, path, revise, problem, sign_in, add_membe
     [reason] = room.client.post_json(acknowledgements, body, status=200).json["stale"]
     assert (reason["note"], bool(reason["acknowledged_by"])) == (body["note"], True)
     assert listed(room) == [False]
-    # An edit is made from the same inputs, so the acknowledgement counts for it.
+    # An edit has the same inputs, so the acknowledgement applies to it.
     content = {key: [] for key in document["content"]}
     edit = {"version": 1, "content": content}
     [reason] = room.client.post_json(f"{path}/versions", edit, status=201).json["stale"]
     assert reason["note"] == body["note"]
-    # What changes after that is another matter.
+    # The acknowledgement does not cover later changes.
     revise(source, OPENS.format(4))
     [reason] = stale_of(room, path)
     assert (reason["acknowledged_at"], listed(room)) == (None, [True])
@@ -113,7 +113,7 @@ def test_acknowledging(room, document, path, revise, problem, sign_in, add_membe
 
 
 def quotes_what_it_reads(exchange: Exchange) -> None:
-    """Take line 3 of the source as its fact, and all facts as decisions."""
+    """Return line 3 of the source as its fact, and all facts as decisions."""
     prompt = exchange.request.prompt
     reads = re.search(
         r"^## Source (S\d+):.*\n\s*1\|.*\n\s*2\|.*\n\s*3\| (.*)$", prompt, re.MULTILINE
@@ -141,7 +141,7 @@ def test_a_run_after_a_correction_pays_for_what_changed(room, vendor, run_jobs, 
     assert listed(room) == [True]
     room.run(*sources, model=model)
     run_jobs()
-    # The source that changed, and the brief.
+    # One call for the changed source, and one for the brief.
     asked = [request.prompt for request in vendor.requests[4:]]
     assert len(asked) == 2
     assert "9 May 2027" in asked[0]
@@ -198,7 +198,7 @@ ANALYZE documents, document_versions, version_inputs;
 """
 
 
-def test_a_page_looks_at_its_own_documents_alone(room, document, dbsession, rows_read):
+def test_a_page_checks_only_its_own_documents(room, document, dbsession, rows_read):
     dbsession.execute(text(_MORE), {"id": document["id"]})
     dbsession.commit()
     looked_at = rows_read(

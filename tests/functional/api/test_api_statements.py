@@ -1,11 +1,11 @@
 """Tests that the number of SQL statements of a request does not grow with the response."""
 
 
-def test_lists(room, run_jobs, count):
+def test_lists_send_a_constant_number_of_statements(room, run_jobs, count):
     client = room.client
 
     def measured():
-        # The first use of a token is written down; this one is not.
+        # The first request with a token records its use. Measure the second one.
         client.get("/api/v1/me")
         found = {}
         for path in (
@@ -31,25 +31,25 @@ def test_lists(room, run_jobs, count):
         assert items >= 30, path
         assert few[path][0] <= 2
         assert statements == few[path][1], path
-        # Who asks and the project, and what is in it.
+        # The user, the project, and its objects.
         assert statements <= 6, path
 
 
-def test_single_things(room, document, count):
+def test_objects_send_a_constant_number_of_statements(room, document, count):
     room.client.get("/api/v1/me")
     source = document["inputs"][1]["id"]
     for path, most in [
         ("/api/v1/me", 1),
         ("/api/v1/lines", 1),
         (room.path, 1),
-        # The text is read when there is memory for it.
+        # The text is read only if memory is available.
         (f"{room.path}/sources/{source}", 4),
         (f"{room.path}/sources/{source}/statements", 4),
         (f"/api/v1/runs/{document['run_id']}", 7),
         (f"/api/v1/runs/{document['run_id']}/calls", 3),
         (f"{room.path}/costs", 3),
         (f"{room.path}/search?q=harbour", 4),
-        # With its review, and whether it is out of date.
+        # The document, its review, and whether it is out of date.
         (f"/api/v1/documents/{document['id']}", 6),
         (f"/api/v1/documents/{document['id']}?format=md", 7),
         (f"/api/v1/documents/{document['id']}/versions", 3),
@@ -63,11 +63,11 @@ def test_a_new_source_is_not_read_again(room, count):
     room.client.get("/api/v1/me")
     with count() as statements:
         room.add("short.md", "The harbour opens.")
-    # Who asks and the project, and the source.
+    # The user, the project, and the source.
     assert len(statements) == 2, statements
 
 
-def test_what_is_not_described_costs_no_statement(room, count):
+def test_the_description_and_unknown_paths_send_no_statement(room, count):
     with count() as statements:
         room.client.get("/api/v1/nothing", status=404)
         room.client.get("/api/v1/openapi.yaml", status=200)

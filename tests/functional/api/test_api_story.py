@@ -1,7 +1,7 @@
 """Tests the whole workflow over the API, from a new project to the Markdown of a document."""
 
 
-def test_from_notes_to_brief(signed_in, run_jobs):
+def test_notes_become_a_brief(signed_in, run_jobs):
     project = signed_in.post_json("/api/v1/projects", {"name": "Harbour"}, status=201).json
     assert project["slug"] == "harbour"
     source = signed_in.post_json(

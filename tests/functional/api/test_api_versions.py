@@ -1,4 +1,4 @@
-"""Edits of documents, their versions, and what changed between them."""
+"""Tests edits of documents, their versions, and comparisons of versions."""
 
 import copy
 import threading
@@ -22,7 +22,7 @@ def path(document) -> str:
 
 @pytest.fixture
 def edit(room, path):
-    """``edit(content, version=1)``: the answer."""
+    """``edit(content, version=1)``: the response."""
 
     def send(content, version=1, *, client=None, headers=None, **more):
         body = {"content": content, "version": version, **more}
@@ -42,7 +42,7 @@ def proof(document, line, **more):
     }
 
 
-# Versions of this document, and many more of another one.
+# Add versions of this document, and many more of another one.
 _MORE = """
 INSERT INTO users (id, email, name, is_admin)
 SELECT gen_random_uuid(), n || '@more.org', 'Somebody', false FROM generate_series(1, 10000) n;
@@ -57,15 +57,15 @@ ANALYZE;
 """
 
 
-def test_the_list_reads_no_other_users_than_the_authors(room, path, dbsession, rows_read):
+def test_the_list_reads_only_the_authors(room, path, dbsession, rows_read):
     dbsession.execute(text(_MORE))
     dbsession.commit()
     read = rows_read("users", lambda: room.client.get(f"{path}/versions", status=200))
-    # The one who asks. A line has written these versions.
+    # The only user is the one who asks. A line wrote these versions.
     assert read == 1
 
 
-def test_an_edit_is_a_version_with_its_author(room, document, path, edit):
+def test_an_edit_adds_a_version_with_its_author(room, document, path, edit):
     content = copy.deepcopy(document["content"])
     content["open_questions"] = [{"text": "Who cuts the ribbon?", "evidence": []}]
     answer = edit(content, note="Asked by the council.")
@@ -79,7 +79,7 @@ def test_an_edit_is_a_version_with_its_author(room, document, path, edit):
     assert (made["run_id"], made["model"]) == (None, document["model"])
     assert made["inputs"] == document["inputs"]
     assert made["authors"] == [author]
-    # It is shown as the person's own word; the others keep their verdicts.
+    # The edited statement is shown as the user's own. The others keep their verdicts.
     [own] = made["content"]["open_questions"]
     assert own == {
         "text": "Who cuts the ribbon?",
@@ -98,12 +98,12 @@ def test_an_edit_is_a_version_with_its_author(room, document, path, edit):
     assert "Edited by people." in markdown
     listed = room.client.get(f"{path}/versions").json["items"]
     assert [(one["version"], one["origin"]) for one in listed] == [(2, "edit"), (1, "line")]
-    # Sent as it is shown, it is the same.
+    # Sending the content unchanged makes no version.
     again = edit(made["content"], 2)
     assert (again.status_int, again.json) == (200, made)
 
 
-def test_an_edited_statement_is_judged_again(document, edit):
+def test_an_edited_statement_gets_a_new_verdict(document, edit):
     content = {key: [] for key in document["content"]}
     content["key_points"] = [
         {"text": "The harbour opens on 1 May 2027.", "evidence": [proof(document, 3)]},
@@ -124,7 +124,7 @@ def test_an_edited_statement_is_judged_again(document, edit):
     assert made["flagged"] == 2
 
 
-def test_evidence_is_looked_for_in_the_revision_of_the_document(room, document, edit):
+def test_evidence_is_searched_in_the_revision_of_the_document(room, document, edit):
     source = document["inputs"][1]["id"]
     text = "# Harbour\n\nNothing is said here any more."
     room.client.post_json(f"{room.path}/sources/{source}/revisions", {"text": text}, status=201)
@@ -140,7 +140,7 @@ def wrong(document, **changes):
     return {key: [] for key in document["content"]} | changes
 
 
-def test_content_that_does_not_fit(room, document, path, edit, problem, fields):
+def test_invalid_content_is_rejected(room, document, path, edit, problem, fields):
     fine = document["content"]
     elsewhere = room.add("other.md", "The tide is high.\n")["id"]
     for content, field in (
@@ -171,7 +171,7 @@ def test_content_that_does_not_fit(room, document, path, edit, problem, fields):
     assert room.client.get(path).json["content"] == fine
 
 
-def test_who_is_slower_is_told(room, document, path, edit, problem):
+def test_an_edit_of_an_old_version_is_rejected(room, document, path, edit, problem):
     etag = room.client.get(path).headers["ETag"]
     content = wrong(document)
     assert edit(content, headers={"If-Match": etag}).status_int == 201
@@ -181,7 +181,7 @@ def test_who_is_slower_is_told(room, document, path, edit, problem):
     assert room.client.get(path).json["version"] == 2
 
 
-def test_restoring(room, document, path, edit, problem):
+def test_an_older_version_is_restored(room, document, path, edit, problem):
     edit(wrong(document))
     restored = room.client.post(f"{path}/versions/1/restore", status=201).json
     assert (restored["version"], restored["origin"], restored["parent_number"]) == (3, "restore", 1)
@@ -194,7 +194,7 @@ def test_restoring(room, document, path, edit, problem):
     problem(room.client.post(f"{path}/versions/2/restore", headers=etag, status="*"), 412)
 
 
-def test_the_audit_has_edits_and_restored_versions(room, document, path, edit, dbsession):
+def test_the_audit_records_edits_and_restored_versions(room, document, path, edit, dbsession):
     edit(wrong(document), note="A private thought")
     edit(wrong(document), version=2)
     for _ in range(2):
@@ -208,7 +208,7 @@ def test_the_audit_has_edits_and_restored_versions(room, document, path, edit, d
     ]
 
 
-def test_viewers_only_read(room, document, path, edit, sign_in, add_member, problem):
+def test_viewers_cannot_edit(room, document, path, edit, sign_in, add_member, problem):
     viewer = sign_in("vera@example.com")
     problem(edit(wrong(document), client=viewer.client), 404)
     add_member(room.id, viewer.user_id, Role.VIEWER)
@@ -217,7 +217,7 @@ def test_viewers_only_read(room, document, path, edit, sign_in, add_member, prob
     viewer.client.get(f"{path}/comparison?from=1&to=1", status=200)
 
 
-def test_comparison(room, document, path, edit):
+def test_two_versions_are_compared(room, document, path, edit):
     content = copy.deepcopy(document["content"])
     gone = content["next_steps"].pop()
     content["decisions"].append({"text": "We sell the tugs.", "evidence": []})
@@ -237,12 +237,14 @@ def test_comparison(room, document, path, edit):
     assert "- **Added** in Decisions:\n  We sell the tugs.\n" in text.text
 
 
-def test_comparisons_that_are_not_there(room, document, path, problem):
+def test_comparing_an_unknown_version_gets_404(room, document, path, problem):
     for query, status in (("from=1&to=2", 404), ("from=1", 400), ("from=0&to=1", 400)):
         problem(room.client.get(f"{path}/comparison?{query}", status="*"), status)
 
 
-def test_names_go_with_their_users(room, document, path, edit, sign_in, add_member, dbsession):
+def test_a_version_loses_its_author_with_the_user(
+    room, document, path, edit, sign_in, add_member, dbsession
+):
     author = sign_in("tom@example.com")
     add_member(room.id, author.user_id, Role.WRITER)
     content = wrong(document, decisions=[{"text": "We sell the tugs.", "evidence": []}])
@@ -257,7 +259,7 @@ def test_names_go_with_their_users(room, document, path, edit, sign_in, add_memb
     assert made["author"]["name"] not in markdown
 
 
-def test_deleting_the_run_leaves_what_people_made(room, document, path, edit):
+def test_deleting_the_run_keeps_edited_versions(room, document, path, edit):
     edit(wrong(document))
     room.client.delete(f"/api/v1/runs/{document['run_id']}", status=204)
     assert [one["version"] for one in room.client.get(f"{path}/versions").json["items"]] == [2]
@@ -275,7 +277,7 @@ def test_a_new_revision_of_a_source_gives_the_same_document(room, document, path
     assert (newest["version"], newest["inputs"][1]["revision"]) == (2, 2)
 
 
-def test_of_edits_at_once_one_wins(app, room, document, path):
+def test_one_of_parallel_edits_succeeds(app, room, document, path):
     me = uuid.UUID(room.client.get("/api/v1/me").json["id"])
     sessions = session_factory(app.registry)
     together = threading.Barrier(6)

@@ -1,4 +1,4 @@
-"""``combine rename``, ``archive``, ``delete`` and ``erase``, on what was made over the API."""
+"""Tests ``combine rename``, ``archive``, ``delete`` and ``erase`` on data created over the API."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OTHER = "# Tugs\n\nWe decided to buy a tug.\n"
 
 @pytest.fixture
 def combine(database_url, monkeypatch):
-    """``combine("erase", "source", ID)``: its exit status, and what it says; nothing is for a pipe."""
+    """``combine("erase", "source", ID)``: run a command. Return its exit status and its output."""
     for name in ("ENVIRONMENT", "COMBINE_INI"):
         monkeypatch.delenv(name, raising=False)
 
@@ -38,7 +38,7 @@ def combine(database_url, monkeypatch):
 
 @pytest.fixture
 def run_of(app, room, run_jobs):
-    """``run_of(source)``: a run that has succeeded, with the texts that calls of a model would have."""
+    """``run_of(source)``: a successful run, with texts like those of model calls."""
 
     def run(*sources):
         started = room.run(*sources)
@@ -111,14 +111,14 @@ def test_renaming_and_archiving(room, run_of, combine, events):
         ),
     ],
 )
-def test_what_is_not_there(combine, events, words, said):
+def test_an_unknown_object_is_reported(combine, events, words, said):
     status, error = combine(*words)
     assert status == 1
     assert error.startswith(f"Error: {said}")
     assert events("erase", "audit-blank") == []
 
 
-def test_a_user_who_never_was_is_not_there(combine, events):
+def test_an_unknown_user_is_reported(combine, events):
     status, said = combine("erase", "user", str(uuid.uuid4()), "--yes")
     assert (status, "Error: Nothing with this id or name was found" in said) == (1, True)
     assert events("erase", "audit-blank") == []
@@ -128,7 +128,7 @@ def test_an_empty_name_is_refused(room, combine):
     assert combine("rename", "project", room.slug, " ")[1].startswith("Error: name: is empty")
 
 
-def test_deleting_asks_and_says_what_goes_along(room, run_of, combine, events):
+def test_deleting_asks_and_lists_the_affected_data(room, run_of, combine, events):
     source = room.add()
     run = run_of(source)
     question = "Delete the run with 2 calls, 1 document version and 1 document? [y/N]: "
@@ -156,7 +156,7 @@ def test_deleting_asks_and_says_what_goes_along(room, run_of, combine, events):
     assert targets == [f"run:{run['id']}", f"source:{source['id']}", f"project:{room.id}"]
 
 
-def test_nothing_is_deleted_while_a_run_is_going_on(room, combine):
+def test_nothing_is_deleted_during_a_run(room, combine):
     run = room.run(room.add())
     for words in (("delete", "run", run["id"]), ("erase", "project", room.slug)):
         status, said = combine(*words)
@@ -164,7 +164,7 @@ def test_nothing_is_deleted_while_a_run_is_going_on(room, combine):
 
 
 @pytest.mark.parametrize("deleted_before", [False, True])
-def test_of_an_erased_source_nothing_is_left(app, room, run_of, combine, events, deleted_before):
+def test_erasing_a_source_leaves_no_text(app, room, run_of, combine, events, deleted_before):
     key = {"Idempotency-Key": "one"}
     body = {"name": "notes.md", "text": NOTES}
     source = room.client.post_json(f"{room.path}/sources", body, headers=key, status=201).json
@@ -172,7 +172,7 @@ def test_of_an_erased_source_nothing_is_left(app, room, run_of, combine, events,
     run_of(source)
     run_of(source, other)
     left = run_of(other)["documents"][0]["id"]
-    # The copy has the text of a revision that is not the newest any more.
+    # The copy contains the text of an older revision.
     revised = {"text": NOTES.replace("1 May", "2 May")}
     room.client.post_json(f"{room.path}/sources/{source['id']}/revisions", revised, status=201)
     if deleted_before:
@@ -192,7 +192,7 @@ def test_of_an_erased_source_nothing_is_left(app, room, run_of, combine, events,
     stored = everything_stored(app)
     assert [word for word in (SECRET, "2 May", "notes.md") if word in stored] == []
     room.client.get(f"/api/v1/documents/{left}", status=200)
-    # The request is not done again.
+    # The request is not executed again.
     room.client.post_json(f"{room.path}/sources", body, headers=key, status=409)
     [(_, actor, target, details)] = events("erase")
     assert (actor, target) == ("operator", f"source:{source['id']}")
@@ -200,7 +200,7 @@ def test_of_an_erased_source_nothing_is_left(app, room, run_of, combine, events,
     assert combine("erase", "source", source["id"], "--yes")[0] == 1
 
 
-def test_of_an_erased_project_nothing_is_left(app, room, run_of, combine, events):
+def test_erasing_a_project_leaves_no_text(app, room, run_of, combine, events):
     key = {"Idempotency-Key": "one"}
     path = room.client.post_json("/api/v1/projects", {"name": "Zanzibar"}, headers=key).json["slug"]
     run_of(room.add())
@@ -210,15 +210,17 @@ def test_of_an_erased_project_nothing_is_left(app, room, run_of, combine, events
     assert SECRET not in everything_stored(app)
     assert "Zanzibar" in everything_stored(app)
     assert combine("erase", "project", path, "--yes")[0] == 0
-    # A slug of the name is in the path of the kept answer, which has no text any more.
+    # A slug from the name is in the path of the stored response, which no longer has a text.
     assert "Zanzibar" not in everything_stored(app)
     assert [details["members"] for *_, details in events("erase")] == [1, 1]
 
 
-def test_of_an_erased_user_the_audit_has_no_name(app, room, sign_in, add_member, combine, events):
+def test_erasing_a_user_removes_the_name_from_the_audit(
+    app, room, sign_in, add_member, combine, events
+):
     ada, eve = sign_in(), sign_in("ada.lovelace@example.com")
     add_member(uuid.UUID(room.id), eve.user_id, Role.OWNER)
-    # An address that contains the other one, and events by and about both.
+    # One address contains the other, and both users are actors and targets of events.
     joada = sign_in("joada@example.com")
     with session_factory(app.registry).begin() as session:
         session.execute(
@@ -285,7 +287,7 @@ def test_a_user_who_deleted_their_account_is_erased_by_id(app, room, combine, ev
     }
 
 
-def test_erasing_a_user_leaves_no_project_without_an_owner(app, room, sign_in, add_member, combine):
+def test_the_last_owner_of_a_project_cannot_be_erased(app, room, sign_in, add_member, combine):
     add_member(uuid.UUID(room.id), sign_in("eve@example.com").user_id, Role.WRITER)
     status, said = combine("erase", "user", "ada@example.com", "--yes")
     assert status == 1
@@ -293,7 +295,7 @@ def test_erasing_a_user_leaves_no_project_without_an_owner(app, room, sign_in, a
     assert "ada@example.com" in everything_stored(app)
 
 
-def test_what_was_blanked_cannot_be_changed_otherwise(app, room):
+def test_blanked_audit_events_cannot_be_changed(app, room):
     room.client.patch_json(room.path, {"name": "Port"})
     for statement in (
         "UPDATE audit_events SET actor = '(erased)'",
@@ -310,7 +312,7 @@ def test_what_was_blanked_cannot_be_changed_otherwise(app, room):
 
 
 def test_versions_are_counted_once(app, room, run_of, combine):
-    """A document of which the source is in one version of two cannot be: a document has its sources."""
+    """A document with the source in only one of two versions cannot exist: a document keeps its sources."""
     source = room.add()
     run_of(source)
     run_of(source)

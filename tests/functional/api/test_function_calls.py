@@ -34,10 +34,10 @@ PRODUCTION = {
 
 
 def count_calls(act: Callable[[], object]) -> int:
-    """Count the Python functions that ``act`` calls once its caches are filled."""
+    """Count the Python functions that ``act`` calls, with warm caches."""
     for _ in range(3):
         act()
-    # The least of three: a connection that is opened anew, for example, costs a thousand calls.
+    # Take the lowest of three counts: opening a connection, for example, adds a thousand calls.
     return min(_count_calls(act) for _ in range(3))
 
 
@@ -48,7 +48,7 @@ def _count_calls(act: Callable[[], object]) -> int:
         nonlocal calls
         calls += event == "call"
 
-    # A finaliser that happens to run now would be counted.
+    # Garbage collection could run finalizers during the count.
     gc.collect()
     gc.disable()
     sys.setprofile(note)
@@ -62,14 +62,14 @@ def _count_calls(act: Callable[[], object]) -> int:
 
 @pytest.fixture
 def counted(sign_in, make_room, run_jobs, make_app, monkeypatch) -> dict[str, int]:
-    # Whether a connection is due for a test depends on the clock.
+    # Without this, the clock decides whether a connection is tested.
     monkeypatch.setattr(pool, "TEST_INTERVAL_S", math.inf)
     ada = sign_in()
     room = make_room(ada.client)
     for number in range(10):
         room.run(room.add(f"{number}.md", "The harbour opens on 1 May. We decided it."))
     run_jobs()
-    # In production, answers are not checked.
+    # Production does not validate responses.
     app = make_app(PRODUCTION)
     environ = {"wsgi.url_scheme": "https"}
     api = make_client(app)
@@ -100,7 +100,7 @@ def counted(sign_in, make_room, run_jobs, make_app, monkeypatch) -> dict[str, in
     return {name: count_calls(act) for name, act in acts.items()}
 
 
-def test_no_request_costs_more_than_it_did(counted):
+def test_no_request_makes_more_calls_than_recorded(counted):
     known = json.loads(RECORD.read_text())
     if os.environ.get("COMBINE_COUNT_CALLS"):
         RECORD.write_text(json.dumps({**known, VERSION: counted}, indent=2, sort_keys=True) + "\n")

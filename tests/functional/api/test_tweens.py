@@ -1,4 +1,4 @@
-"""The tweens of the real assembly."""
+"""Tests the order of the tweens in the complete service."""
 
 from pyramid.interfaces import ITweens
 

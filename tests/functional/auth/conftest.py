@@ -1,4 +1,4 @@
-"""A small application on combine_auth, beside the pages and without the rest of the service."""
+"""Fixtures for a small application on combine_auth without the rest of the service."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COOKIE = "combine_session"
 
 
 class Shared:
-    """The context of the application's own views."""
+    """The context of the views of the application."""
 
     def __init__(self, request: Any) -> None:
         mine = f"user:{request.identity.user_id}" if request.identity else "user:nobody"
@@ -45,7 +45,7 @@ class Shared:
 
 
 def _whoami(request: Any) -> dict[str, Any]:
-    # Asked for again and again, as a page does.
+    # Read it repeatedly, as a page does.
     assert request.identity == request.identity
     proof = request.proof
     return {
@@ -63,7 +63,7 @@ def _refuse(request: Any) -> Any:
 
 
 class Service:
-    """The application and its database, as a test sees them."""
+    """The application and its database."""
 
     def __init__(self, ini: dict[str, str]) -> None:
         loaded = load_all(ini, None, {}, [CoreSettings, AuthSettings])
@@ -72,7 +72,7 @@ class Service:
             config.include("combine_core.database")
             config.include("combine_core.pages")
             config.include("combine_auth")
-            # Of combine_core.observe, which the whole service has.
+            # combine_core.observe provides this in the complete service.
             config.add_request_method(request_id, "request_id", reify=True)
             for path in ("/whoami", "/health/whoami", "/docs/whoami"):
                 config.add_route(path, path, factory=Shared)
@@ -84,7 +84,7 @@ class Service:
         self.engine = engine_of(config.registry)
 
     def client(self, **environ: str) -> TestApp:
-        """A browser on this machine."""
+        """Return a browser on this machine."""
         return TestApp(
             self.app,
             extra_environ={"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost:8000", **environ},
@@ -97,7 +97,7 @@ class Service:
 
     @contextmanager
     def statements(self) -> Iterator[list[str]]:
-        """The SQL that is sent within the block."""
+        """Record the SQL statements of the block."""
         sent: list[str] = []
 
         def note(_connection, _cursor, statement, *_rest):
@@ -110,7 +110,7 @@ class Service:
             event.remove(self.engine, "before_cursor_execute", note)
 
     def execute(self, statement: str, **values: Any) -> Any:
-        """Run one statement; what it returns, as a list of rows."""
+        """Run one statement and return the rows."""
         with self.session() as session:
             result = session.execute(text(statement), values)
             return list(result) if result.returns_rows else None
@@ -123,12 +123,12 @@ class Service:
         return user
 
     def cookie(self, user: User) -> str:
-        """The value of the cookie of a new session."""
+        """Start a session and return the value of its cookie."""
         with self.session() as session:
             return start_session(session, user.id)
 
     def token(self, user: User, days: int = 90) -> str:
-        """A new personal access token."""
+        """Return a new personal access token."""
         with self.session() as session:
             return create_token(session, user.id, "test", days)[0]
 
@@ -138,7 +138,7 @@ MakeService = Callable[..., Service]
 
 @pytest.fixture(scope="session")
 def _services(worker_database: str) -> Iterator[dict[tuple[str, ...], Service]]:
-    """The applications of this process: they keep nothing in memory, so tests may share them."""
+    """The applications of this process. They keep nothing in memory, so tests may share them."""
     made: dict[tuple[str, ...], Service] = {}
     yield made
     for service in made.values():
@@ -160,7 +160,7 @@ def make_service(database_url: str, _services: dict[tuple[str, ...], Service]) -
 
 @pytest.fixture
 def service(make_service: MakeService) -> Service:
-    """The application in development, with the local sign-in."""
+    """The application in development, with local sign-in."""
     return make_service()
 
 
@@ -183,7 +183,7 @@ def ini_file(tmp_path: Path, database_url: str) -> Path:
 
 @pytest.fixture
 def browser(app):
-    """``browser(person)``: a browser in which this person is signed in."""
+    """``browser(person)``: a browser with a session of this user."""
 
     def make(person):
         with session_factory(app.registry).begin() as session:

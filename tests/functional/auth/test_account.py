@@ -9,7 +9,7 @@ from tests.functional.auth.conftest import COOKIE
 
 @pytest.fixture
 def signed_in(service, client):
-    """A browser in which Ann is signed in."""
+    """A browser with a session of Ann."""
     client.set_cookie(COOKIE, service.cookie(service.user()))
     return client
 
@@ -30,7 +30,7 @@ def test_stranger_is_sent_to_sign_in(client):
     assert answer.follow().form["next"].value == "/account"
 
 
-def test_who_i_am(service, signed_in):
+def test_page_shows_the_profile(service, signed_in):
     page = signed_in.get("/account")
     assert "ann@example.com" in page
     assert "an administrator" not in page
@@ -42,7 +42,7 @@ def test_who_i_am(service, signed_in):
     assert "&lt;b&gt;Ann" in page
 
 
-def test_things_of_others_are_not_found(service, signed_in):
+def test_objects_of_others_get_404(service, signed_in):
     eve = service.user("eve@example.com")
     service.token(eve)
     service.cookie(eve)
@@ -63,7 +63,7 @@ def test_things_of_others_are_not_found(service, signed_in):
     assert "eve@example.com" not in signed_in.get("/account")
 
 
-def test_end_another_session(service, signed_in):
+def test_another_session_is_ended(service, signed_in):
     service.execute("UPDATE sessions SET user_agent = 'here'")
     other = service.client()
     other.set_cookie(COOKIE, service.cookie(service.user()))
@@ -76,14 +76,14 @@ def test_end_another_session(service, signed_in):
     assert signed_in.get("/whoami").json["email"] == "ann@example.com"
 
 
-def test_end_this_session(service, signed_in):
+def test_this_session_is_ended(service, signed_in):
     answer = form(signed_in.get("/account"), "sessions/").submit()
     assert answer.location == "http://localhost:8000/auth/sign-in"
     assert signed_in.cookies.get(COOKIE, "") == ""
     assert service.execute("SELECT count(*) FROM sessions") == [(0,)]
 
 
-def test_sessions_that_are_over_are_not_listed(service, signed_in):
+def test_ended_sessions_are_not_listed(service, signed_in):
     service.cookie(service.user())
     service.execute(
         "UPDATE sessions SET last_seen_at = now() - interval '13 hours'"
@@ -93,12 +93,12 @@ def test_sessions_that_are_over_are_not_listed(service, signed_in):
     assert len([f for f in page.forms.values() if "/sessions/" in f.action]) == 1
 
 
-def test_links_reach_nothing_that_changes(service, signed_in):
+def test_get_changes_nothing(service, signed_in):
     [(session_id,)] = service.execute("SELECT id FROM sessions")
     signed_in.get(f"/account/sessions/{session_id}/end", status=405)
     assert service.execute("SELECT count(*) FROM sessions") == [(1,)]
 
 
-def test_page_is_linked_from_the_others(signed_in):
+def test_navigation_links_to_the_page(signed_in):
     page = signed_in.get("/account")
     assert page.html.find("nav").find("a", href="/account", attrs={"aria-current": "page"})

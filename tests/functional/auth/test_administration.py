@@ -39,7 +39,7 @@ def ask(client, method, path, **options):
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
-def test_others_are_refused_whether_there_is_such_a_user_or_not(testapp, ann, root, method, path):
+def test_other_users_are_rejected_for_known_and_unknown_ids(testapp, ann, root, method, path):
     bodies = set()
     for user_id in (root.user_id, uuid.uuid4()):
         target = path.format(id=user_id)
@@ -51,7 +51,7 @@ def test_others_are_refused_whether_there_is_such_a_user_or_not(testapp, ann, ro
     }
 
 
-def test_the_audit_comes_in_pages_and_by_filter(app, root, ann):
+def test_the_audit_has_pages_and_filters(app, root, ann):
     with session_factory(app.registry).begin() as session:
         for number in range(5):
             record(session, Action.SIGN_IN, actor_id=ann.user_id, actor=ann.email, number=number)
@@ -84,7 +84,7 @@ def test_the_audit_comes_in_pages_and_by_filter(app, root, ann):
     "query",
     [{"cursor": "x"}, {"limit": "0"}, {"since": "yesterday"}, {"user": ""}, {"action": "x" * 51}],
 )
-def test_odd_questions_are_refused(root, query):
+def test_invalid_queries_are_rejected(root, query):
     answer = root.client.get("/api/v1/audit", query, status=400)
     assert answer.content_type == "application/problem+json"
 
@@ -96,11 +96,11 @@ def test_users_are_listed_and_found(root, ann):
     [found] = client.get("/api/v1/users", {"email": "ANN@example.com "}).json["items"]
     assert found["id"] == str(ann.user_id)
     assert found["disabled_at"] is None
-    # No provider has verified it: the test made the user.
+    # The test created the user, so no provider has verified the address.
     assert found["address_verified"] is False
 
 
-def test_a_user_is_kept_out_and_let_in_again(root, ann):
+def test_a_user_is_disabled_and_enabled(root, ann):
     path = f"/api/v1/users/{ann.user_id}"
     ann.client.get("/api/v1/me", status=200)
     for _ in range(2):
@@ -116,13 +116,13 @@ def test_a_user_is_kept_out_and_let_in_again(root, ann):
     assert lines[0]["request_id"]
 
 
-def test_nobody_disables_themselves(root):
+def test_administrators_cannot_disable_themselves(root):
     path = f"/api/v1/users/{root.user_id}"
     root.client.patch_json(path, {"disabled": True}, status=409)
     root.client.get("/api/v1/me", status=200)
 
 
-def test_sessions_end_everywhere(app, root, ann, testapp):
+def test_all_sessions_of_a_user_are_ended(app, root, ann, testapp):
     from combine_auth.sessions.service import start_session
 
     with session_factory(app.registry).begin() as session:
@@ -135,7 +135,7 @@ def test_sessions_end_everywhere(app, root, ann, testapp):
     assert line["target"] == f"user:{ann.user_id}"
 
 
-def test_who_is_not_there_is_not_found(root):
+def test_an_unknown_user_gets_404(root):
     nobody = uuid.uuid4()
     root.client.patch_json(f"/api/v1/users/{nobody}", {"disabled": True}, status=404)
     root.client.delete(f"/api/v1/users/{nobody}/sessions", status=404)
@@ -163,18 +163,18 @@ def test_who_is_not_there_is_not_found(root):
         ("\0", 400),
     ],
 )
-def test_times_at_their_limits(root, moment, status):
+def test_extreme_times_are_accepted_or_rejected(root, moment, status):
     for name in ("since", "until"):
         root.client.get("/api/v1/audit", {name: moment}, status=status)
 
 
-def test_names_with_a_nul_byte(root):
+def test_a_nul_byte_matches_nothing(root):
     for name in ("action", "outcome"):
         assert "must match" in root.client.get("/api/v1/audit", {name: "\0"}, status=400).text
     assert root.client.get("/api/v1/users", {"email": "\0"}).json["items"] == []
 
 
-def test_users_are_changed_as_they_were_seen(root, ann):
+def test_changing_a_user_needs_the_current_etag(root, ann):
     path = f"/api/v1/users/{ann.user_id}"
     seen = root.client.get(path)
     assert seen.json in root.client.get("/api/v1/users").json["items"]

@@ -47,7 +47,7 @@ class Client:
         return named if self.secret is None else {**named, "client_secret": self.secret}
 
 
-# Built in: this client needs no registration.
+# This client is built in and needs no registration.
 COMMAND_LINE = Client(CLI, None)
 
 
@@ -57,7 +57,7 @@ class Provider:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.issuer = settings_of(service.registry, CoreSettings).public_url
-        # Programs bring no cookie.
+        # Programs send no cookie.
         self.wire = service.client()
 
     def register(self, *, owner: str = "dev@example.com", **registration: Any) -> Client:
@@ -73,13 +73,13 @@ class Provider:
             return Client(client.client_id, secret)
 
     def browser(self, email: str = "ann@example.com") -> TestApp:
-        """One in which this person is signed in."""
+        """Return a browser with a session of this user."""
         client = self.service.client()
         client.set_cookie(COOKIE, self.service.cookie(self.service.user(email)))
         return client
 
     def request(self, client: Client, **changes: str | None) -> dict[str, str]:
-        """The parameters of an authorization request; ``None`` leaves one out."""
+        """Return the parameters of an authorization request. ``None`` omits a parameter."""
         parameters = {
             "response_type": "code",
             "client_id": client.client_id,
@@ -93,7 +93,7 @@ class Provider:
         return {name: value for name, value in parameters.items() if value is not None}
 
     def authorize(self, client: Client, browser: TestApp | None = None, **changes: Any) -> Any:
-        """The answer to an authorization request."""
+        """Send an authorization request and return the response."""
         query = urlencode(self.request(client, **changes))
         return (browser or self.browser()).get(f"/oauth/authorize?{query}", expect_errors=True)
 
@@ -127,7 +127,7 @@ class Provider:
         return self.token(fields)
 
     def tokens(self, client: Client, browser: TestApp | None = None, **changes: Any) -> Any:
-        """Tokens that a client got by a consent."""
+        """Return the tokens that a client got by a consent."""
         answer = self.redeem(client, self.code(client, browser, **changes))
         assert answer.status_int == 200, answer.text
         return answer.json
@@ -136,8 +136,8 @@ class Provider:
         fields = {"grant_type": "refresh_token", "refresh_token": refresh_token, **client.fields}
         return self.token({**fields, **changes})
 
-    def who(self, access_token: str) -> str | None:
-        """In whose name a token opens the service."""
+    def user_of(self, access_token: str) -> str | None:
+        """Return the user whose access the token gives."""
         headers = {"Authorization": f"Bearer {access_token}"}
         email: str | None = self.wire.get("/whoami", headers=headers).json["email"]
         return email
@@ -150,7 +150,7 @@ class Provider:
 
 
 def refused(answer: Any, status: int, error: str) -> None:
-    """The answer is this error, in the form that RFC 6749 gives it."""
+    """Check that the response is this error, in the form of RFC 6749."""
     assert (answer.status_int, answer.json["error"]) == (status, error), answer.text
     assert answer.content_type == "application/json"
     assert answer.headers["Cache-Control"] == "no-store"
@@ -164,14 +164,14 @@ def refused(answer: Any, status: int, error: str) -> None:
 
 @pytest.fixture
 def provider(service: Service) -> Provider:
-    # Of the tests before, which came from the same address.
+    # Earlier tests used the same address.
     service.registry["combine_auth.limiter"].storage.reset()
     return Provider(service)
 
 
 @pytest.fixture
 def client_(provider: Provider) -> Client:
-    """A confidential client that may use the code grant."""
+    """A confidential client with the code grant."""
     return provider.register()
 
 

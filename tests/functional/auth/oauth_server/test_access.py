@@ -16,7 +16,7 @@ def bearer(token):
     return {"Authorization": f"Bearer {token}"}
 
 
-def test_one_statement(provider, token):
+def test_a_request_with_a_token_sends_one_statement(provider, token):
     provider.who(token)
     with provider.service.statements() as sent:
         answer = provider.wire.get("/whoami", headers=bearer(token)).json
@@ -24,8 +24,8 @@ def test_one_statement(provider, token):
     assert (answer["email"], answer["kind"]) == ("ann@example.com", "token")
 
 
-def test_the_statement_reads_by_indexes_alone(provider, token):
-    """In tables of many rows as well: nothing but indexes is left to choose, and that suffices."""
+def test_the_statement_uses_only_indexes(provider, token):
+    """Large tables need only indexes, too. The test leaves the planner nothing else to choose."""
     more = """
         INSERT INTO oauth_tokens (id, grant_id, kind, token_sha256, scopes, expires_at)
         SELECT gen_random_uuid(), grant_id, kind, sha256(n::text::bytea), scopes, expires_at
@@ -34,7 +34,7 @@ def test_the_statement_reads_by_indexes_alone(provider, token):
     engine = provider.service.engine
     query = _FIND.compile(engine, compile_kwargs={"render_postcompile": True})
     with engine.connect() as connection:
-        # In a table of two rows, any index is as good as the right one.
+        # In a table of two rows, every index is as good as the right one.
         connection.exec_driver_sql(more)
         connection.execute(text("ANALYZE oauth_tokens"))
         connection.execute(text("SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off"))
@@ -59,19 +59,19 @@ def test_the_statement_reads_by_indexes_alone(provider, token):
         "UPDATE users SET disabled_at = now() WHERE email = 'dev@example.com'",
     ],
 )
-def test_a_dead_token_opens_nothing(provider, token, change):
+def test_an_ended_token_gets_401(provider, token, change):
     assert provider.who(token) == "ann@example.com"
     provider.service.execute(change)
     assert provider.who(token) is None
 
 
-def test_a_bad_one_never_falls_back_to_the_cookie(provider, token):
+def test_an_invalid_token_never_falls_back_to_the_cookie(provider, token):
     browser = provider.browser()
     for bad in (ACCESS.new(), token[:-1] + "!", "x", token.replace("_at_", "_rt_")):
         assert browser.get("/whoami", headers=bearer(bad)).json["email"] is None
 
 
-def test_wrong_checksum_costs_no_statement(provider, token):
+def test_a_wrong_checksum_sends_no_statement(provider, token):
     wrong = token[:-1] + ("a" if token[-1] != "a" else "b")
     with provider.service.statements() as sent:
         assert provider.who(wrong) is None
@@ -87,7 +87,7 @@ def test_last_use_is_written_once_a_minute_and_never_fails_a_request(provider, t
     provider.who(token)
     assert provider.service.execute(query) == [(first,)]
     provider.service.execute("UPDATE oauth_grants SET last_used_at = now() - interval '61 seconds'")
-    # While another transaction holds the row, the request does not wait: it would never end.
+    # Another transaction holds the row. A request that waited for it would never end.
     with provider.service.session() as session:
         session.execute(text("SELECT 1 FROM oauth_grants FOR UPDATE"))
         assert provider.who(token) == "ann@example.com"
@@ -96,7 +96,7 @@ def test_last_use_is_written_once_a_minute_and_never_fails_a_request(provider, t
     assert later >= first
 
 
-def test_no_table_grows_for_ever(provider, client_):
+def test_old_rows_are_deleted(provider, client_):
     provider.tokens(client_)
     provider.wire.post("/oauth/device", {"client_id": "combine-cli"})
     tables = ("oauth_codes", "oauth_devices", "oauth_tokens", "oauth_grants")
@@ -104,18 +104,18 @@ def test_no_table_grows_for_ever(provider, client_):
         provider.service.execute(f"UPDATE {table} SET expires_at = now() - interval '25 hours'")
     provider.tokens(client_)
     counts = [provider.service.execute(f"SELECT count(*) FROM {table}")[0][0] for table in tables]
-    # What the last consent brought, and no more.
+    # Only the rows of the last consent are left.
     assert counts == [1, 0, 2, 1]
 
 
 class TestALimitOfGrants:
-    """A further one is refused. Those that there are work for as long as `expires_in` says."""
+    """One grant too many is rejected. The existing ones work for as long as `expires_in` says."""
 
     @pytest.fixture(autouse=True)
     def two_at_most(self, monkeypatch):
         monkeypatch.setattr("combine_auth.oauth_server.lifetimes.MAX_GRANTS", 2)
 
-    def test_consents(self, provider, client_):
+    def test_a_consent_beyond_the_limit_is_rejected(self, provider, client_):
         browser = provider.browser()
         tokens = [provider.tokens(client_, browser)["access_token"] for _ in range(2)]
         page = provider.authorize(client_, browser)
@@ -125,13 +125,13 @@ class TestALimitOfGrants:
         assert answer.status_int == 409
         assert "Revoke one" in answer.html.find(role="alert").text
         assert all(provider.who(token) for token in tokens)
-        # Others may still let it in, and whoever revokes one may, too.
+        # Other users may still give consent, and so may a user who revokes a grant.
         provider.tokens(client_, provider.browser("bob@example.com"))
         provider.service.execute("UPDATE oauth_tokens SET expires_at = now() WHERE kind = 'access'")
         provider.service.execute("UPDATE oauth_tokens SET used_at = now() WHERE kind = 'refresh'")
         provider.tokens(client_, browser)
 
-    def test_tokens_of_a_service(self, provider):
+    def test_a_service_token_beyond_the_limit_is_rejected(self, provider):
         robot = provider.register(service=True, redirect_uris=[])
         fields = {"grant_type": "client_credentials", **robot.fields}
         tokens = [provider.token(fields).json["access_token"] for _ in range(2)]
@@ -141,7 +141,7 @@ class TestALimitOfGrants:
         assert all(provider.who(token) for token in tokens)
 
 
-def test_metadata(provider):
+def test_metadata_describes_the_server(provider):
     answer = provider.wire.get("/.well-known/oauth-authorization-server")
     assert answer.content_type == "application/json"
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
@@ -167,7 +167,7 @@ def test_metadata(provider):
     }
 
 
-def test_metadata_in_production(make_service):
+def test_metadata_in_production_uses_the_public_url(make_service):
     from tests.functional.auth.conftest import PRODUCTION
 
     service = make_service(PRODUCTION)

@@ -7,15 +7,15 @@ import pytest
 from tests.functional.auth.oauth_server.conftest import BACK, challenge_of, query_of
 
 
-def page_400(answer, why=""):
-    """An error page: the browser goes nowhere."""
+def check_error_page(answer, why=""):
+    """Check that the response is an error page without a redirect."""
     assert answer.status_int == 400
     assert "Location" not in answer.headers
     assert why in answer.html.find(role="alert").text
 
 
-def back_with(answer, error, provider):
-    """The client learns of it."""
+def check_redirect_with_error(answer, error, provider):
+    """Check that the response redirects to the client with this error."""
     assert answer.status_int == 303
     assert answer.location.startswith(BACK + "?")
     query = query_of(answer.location)
@@ -49,7 +49,7 @@ def back_with(answer, error, provider):
     ],
 )
 def test_t32_redirect_uri_must_match_exactly(provider, client_, uri):
-    page_400(provider.authorize(client_, redirect_uri=uri))
+    check_error_page(provider.authorize(client_, redirect_uri=uri))
 
 
 @pytest.mark.parametrize(
@@ -82,21 +82,21 @@ def test_t32_loopback_port_may_vary(provider, registered, asked, fits):
         code = query_of(back.location)["code"]
         assert provider.redeem(client, code, redirect_uri=asked).status_int == 200
     else:
-        page_400(answer)
+        check_error_page(answer)
 
 
 @pytest.mark.parametrize("client_id", [None, "", "unknown", "x" * 100, "\x00", "é", "a b"])
-def test_t32_unknown_client_is_a_page(provider, client_, client_id):
-    page_400(provider.authorize(client_, client_id=client_id))
+def test_t32_unknown_client_gets_an_error_page(provider, client_, client_id):
+    check_error_page(provider.authorize(client_, client_id=client_id))
 
 
-def test_t32_disabled_client_and_owner(provider, client_):
+def test_t32_disabled_client_or_owner_gets_an_error_page(provider, client_):
     provider.service.execute("UPDATE users SET disabled_at = now() WHERE email = 'dev@example.com'")
-    page_400(provider.authorize(client_))
+    check_error_page(provider.authorize(client_))
     provider.service.execute("UPDATE users SET disabled_at = NULL")
     assert provider.authorize(client_).status_int == 200
     provider.service.execute("UPDATE oauth_clients SET disabled_at = now()")
-    page_400(provider.authorize(client_))
+    check_error_page(provider.authorize(client_))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_t32_disabled_client_and_owner(provider, client_):
         {"code_challenge": None},
         {"code_challenge": ""},
         {"code_challenge_method": "plain"},
-        # Missing means plain (RFC 7636, 4.3).
+        # Without a method, the method is plain (RFC 7636, 4.3).
         {"code_challenge_method": None},
         {"code_challenge_method": "s256"},
         {"code_challenge_method": "none"},
@@ -119,9 +119,9 @@ def test_t32_disabled_client_and_owner(provider, client_):
     ],
 )
 @pytest.mark.parametrize("confidential", [True, False])
-def test_t33_pkce_s256_of_every_client(provider, confidential, changes):
+def test_t33_every_client_needs_pkce_with_s256(provider, confidential, changes):
     client = provider.register(confidential=confidential)
-    back_with(provider.authorize(client, **changes), "invalid_request", provider)
+    check_redirect_with_error(provider.authorize(client, **changes), "invalid_request", provider)
 
 
 @pytest.mark.parametrize(
@@ -140,16 +140,16 @@ def test_t33_pkce_s256_of_every_client(provider, confidential, changes):
         ({"scope": " "}, "invalid_scope"),
     ],
 )
-def test_other_mistakes_go_back_to_the_client(provider, client_, changes, error):
-    back_with(provider.authorize(client_, **changes), error, provider)
+def test_other_errors_are_sent_to_the_client(provider, client_, changes, error):
+    check_redirect_with_error(provider.authorize(client_, **changes), error, provider)
 
 
-def test_client_without_the_code_grant(provider, client_):
+def test_client_without_the_code_grant_is_rejected(provider, client_):
     provider.service.execute("UPDATE oauth_clients SET grant_types = '{client_credentials}'")
-    back_with(provider.authorize(client_), "unauthorized_client", provider)
+    check_redirect_with_error(provider.authorize(client_), "unauthorized_client", provider)
 
 
-def test_long_state(provider, client_):
+def test_too_long_state_is_rejected(provider, client_):
     answer = provider.authorize(client_, state="s" * 501)
     assert query_of(answer.location)["error"] == "invalid_request"
     assert provider.authorize(client_, state="s" * 500).status_int == 200
@@ -166,20 +166,22 @@ def test_long_state(provider, client_):
         "&x=1" * 60,
     ],
 )
-def test_t39_twice_or_unreadable_is_a_page(provider, client_, extra):
+def test_t39_repeated_or_unreadable_parameter_gets_an_error_page(provider, client_, extra):
     query = urlencode(provider.request(client_))
-    page_400(provider.browser().get(f"/oauth/authorize?{query}{extra}", expect_errors=True))
+    check_error_page(provider.browser().get(f"/oauth/authorize?{query}{extra}", expect_errors=True))
 
 
-def test_a_query_that_is_not_utf8_is_refused_before_it_gets_here(provider, client_):
+def test_a_query_that_is_not_utf8_gets_400(provider, client_):
     query = urlencode(provider.request(client_))
     answer = provider.browser().get(f"/oauth/authorize?{query}&scope=%FF", expect_errors=True)
     assert answer.status_int == 400
     assert "Location" not in answer.headers
 
 
-def test_t37_scopes_beyond_the_client(provider, client_):
-    back_with(provider.authorize(client_, scope="documents:read"), "invalid_scope", provider)
+def test_t37_scopes_that_the_client_lacks_are_rejected(provider, client_):
+    check_redirect_with_error(
+        provider.authorize(client_, scope="documents:read"), "invalid_scope", provider
+    )
 
 
 def test_t41_the_consent_page_cannot_be_framed(provider, client_):
@@ -191,7 +193,7 @@ def test_t41_the_consent_page_cannot_be_framed(provider, client_):
     assert provider.authorize(client_).headers["X-Frame-Options"] == "DENY"
 
 
-def test_t41_a_foreign_page_cannot_consent(provider, client_):
+def test_t41_a_form_of_another_site_cannot_consent(provider, client_):
     browser = provider.browser()
     page = provider.authorize(client_, browser)
     fields = dict(page.forms[len(page.forms) - 1].submit_fields()) | {"decision": "approve"}
@@ -210,25 +212,27 @@ def test_t41_get_never_consents(provider, client_):
     assert provider.service.execute("SELECT count(*) FROM oauth_grants") == [(0,)]
 
 
-def test_t41_what_is_posted_is_checked_again(provider, client_):
+def test_t41_posted_parameters_are_checked_again(provider, client_):
     browser = provider.browser()
     page = provider.authorize(client_, browser)
     form = page.forms[len(page.forms) - 1]
     form["redirect_uri"] = "https://evil.example/back"
-    page_400(form.submit("decision", value="approve", expect_errors=True))
+    check_error_page(form.submit("decision", value="approve", expect_errors=True))
     form = provider.authorize(client_, browser).forms
     form = form[len(form) - 1]
     form["scope"] = "sources:write"
-    back_with(form.submit("decision", value="approve"), "invalid_scope", provider)
+    check_redirect_with_error(form.submit("decision", value="approve"), "invalid_scope", provider)
 
 
-def test_t41_prompt_none(provider, client_):
+def test_t41_prompt_none_is_rejected(provider, client_):
     answer = provider.authorize(client_, provider.service.client(), prompt="none")
-    back_with(answer, "login_required", provider)
-    back_with(provider.authorize(client_, prompt="none"), "consent_required", provider)
+    check_redirect_with_error(answer, "login_required", provider)
+    check_redirect_with_error(
+        provider.authorize(client_, prompt="none"), "consent_required", provider
+    )
 
 
-def test_t41_signed_out_meanwhile(provider, client_):
+def test_t41_consent_after_sign_out_is_rejected(provider, client_):
     browser = provider.browser()
     page = provider.authorize(client_, browser)
     provider.service.execute("DELETE FROM sessions")
@@ -237,14 +241,14 @@ def test_t41_signed_out_meanwhile(provider, client_):
     assert provider.service.execute("SELECT count(*) FROM oauth_grants") == [(0,)]
 
 
-def test_challenge_of_the_specification():
-    # RFC 7636, appendix B.
+def test_pkce_example_of_the_specification():
+    # This is the example in RFC 7636, appendix B.
     verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
     assert challenge_of(verifier) == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 
 
 class TestConsentIsBoundToWhatWasShown:
-    """A form that was changed grants nothing, and the browser goes nowhere."""
+    """A changed form grants nothing and does not redirect."""
 
     @pytest.fixture
     def form(self, provider, client_):
@@ -270,46 +274,46 @@ class TestConsentIsBoundToWhatWasShown:
         ],
     )
     @pytest.mark.parametrize("decision", ["approve", "deny"])
-    def test_what_the_post_changes_is_refused(self, provider, form, name, value, decision):
+    def test_changed_parameter_is_rejected(self, provider, form, name, value, decision):
         provider.service.execute(
             "UPDATE oauth_clients SET redirect_uris = redirect_uris || :uri",
             uri=["https://client.example.com/other"],
         )
         form[name] = value
         answer = form.submit("decision", value=decision, expect_errors=True)
-        page_400(answer)
+        check_error_page(answer)
 
-    def test_another_client(self, provider, form):
+    def test_form_of_another_client_is_rejected(self, provider, form):
         form["client_id"] = provider.register(name="Other").client_id
-        page_400(
+        check_error_page(
             form.submit("decision", value="approve", expect_errors=True),
             "has changed since the page was shown",
         )
 
     @pytest.mark.parametrize("page", ["", "x", "x" * 43])
-    def test_a_form_of_no_page(self, form, page):
+    def test_form_without_a_page_is_rejected(self, form, page):
         form["page"] = page
-        page_400(form.submit("decision", value="approve", expect_errors=True), "too long")
+        check_error_page(form.submit("decision", value="approve", expect_errors=True), "too long")
 
-    def test_a_page_of_yesterday(self, provider, form):
+    def test_expired_page_is_rejected(self, provider, form):
         provider.service.execute(
             "UPDATE oauth_consent_pages SET expires_at = now() - interval '1 second'"
         )
-        page_400(form.submit("decision", value="approve", expect_errors=True), "too long")
+        check_error_page(form.submit("decision", value="approve", expect_errors=True), "too long")
 
-    def test_the_page_of_somebody_else(self, provider, client_, form):
+    def test_page_of_another_user_is_rejected(self, provider, client_, form):
         page = provider.authorize(client_, provider.browser("bob@example.com"))
         others = page.forms[len(page.forms) - 1]
         others["page"] = form["page"].value
-        page_400(others.submit("decision", value="approve", expect_errors=True), "too long")
+        check_error_page(others.submit("decision", value="approve", expect_errors=True), "too long")
 
-    def test_a_registration_that_changed_meanwhile(self, provider, client_):
+    def test_changed_registration_is_rejected(self, provider, client_):
         page = provider.authorize(client_, scope=None)
         provider.service.execute(
             "UPDATE oauth_clients SET scopes = scopes || :more", more=["sources:write"]
         )
         form = page.forms[len(page.forms) - 1]
-        page_400(
+        check_error_page(
             form.submit("decision", value="approve", expect_errors=True),
             "has changed since the page was shown",
         )
@@ -326,6 +330,8 @@ def test_only_administrators_grant_the_scopes_of_administrators(provider):
     provider.service.execute("UPDATE users SET is_admin = true")
     client = provider.register(scopes=["runs:read", "users:write"])
     assert provider.tokens(client, scope=None)["scope"] == "runs:read"
-    back_with(provider.authorize(client, scope="users:write"), "invalid_scope", provider)
+    check_redirect_with_error(
+        provider.authorize(client, scope="users:write"), "invalid_scope", provider
+    )
     browser = provider.browser("dev@example.com")
     assert provider.tokens(client, browser, scope=None)["scope"] == "runs:read users:write"

@@ -1,4 +1,4 @@
-"""Register clients by page and by command; rotate, disable, enable."""
+"""Tests client registration by page and by command: rotate, disable and enable."""
 
 import pytest
 from click.testing import CliRunner
@@ -8,7 +8,7 @@ from combine_core.cli.service import open_service
 from tests.functional.auth.oauth_server.conftest import Client, refused
 
 
-def as_itself(provider, client_id, secret):
+def request_own_token(provider, client_id, secret):
     fields = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}
     return provider.token(fields)
 
@@ -25,13 +25,13 @@ def register(browser, **fields):
     return page.follow() if page.status_int == 303 else page
 
 
-def test_register_rotate_disable_by_page(provider):
+def test_a_client_is_registered_rotated_and_disabled_by_page(provider):
     browser = provider.browser("dev@example.com")
     page = register(browser, service=True)
     client_id = page.html.find(id="new-client-id").text
     secret = page.html.find(id="new-secret").text
     assert f"client-{client_id}@clients.invalid" in page
-    assert as_itself(provider, client_id, secret).status_int == 200
+    assert request_own_token(provider, client_id, secret).status_int == 200
     page = browser.get("/account/clients")
     assert secret not in page
     assert client_id in page
@@ -40,20 +40,20 @@ def test_register_rotate_disable_by_page(provider):
     new = rotated.html.find(id="new-secret").text
     assert new not in browser.get(rotated.request.url)
     for works in (secret, new):
-        assert as_itself(provider, client_id, works).status_int == 200
+        assert request_own_token(provider, client_id, works).status_int == 200
     provider.service.execute("UPDATE oauth_clients SET old_secret_until = now()")
-    refused(as_itself(provider, client_id, secret), 401, "invalid_client")
-    assert as_itself(provider, client_id, new).status_int == 200
+    refused(request_own_token(provider, client_id, secret), 401, "invalid_client")
+    assert request_own_token(provider, client_id, new).status_int == 200
 
     own(browser.get("/account/clients"), "/disable").submit().follow()
-    refused(as_itself(provider, client_id, new), 401, "invalid_client")
+    refused(request_own_token(provider, client_id, new), 401, "invalid_client")
     own(browser.get("/account/clients"), "/enable").submit().follow()
-    assert as_itself(provider, client_id, new).status_int == 200
+    assert request_own_token(provider, client_id, new).status_int == 200
     told = [action for action, _ in provider.audit() if action.startswith("client")]
     assert told == ["client-create", "client-change", "client-disable", "client-change"]
 
 
-def test_change_and_delete_by_page(provider):
+def test_a_client_is_changed_and_deleted_by_page(provider):
     browser = provider.browser("dev@example.com")
     register(browser, redirect_uris="https://a.example/back")
     form = own(browser.get("/account/clients"), "/change")
@@ -75,16 +75,16 @@ def test_change_and_delete_by_page(provider):
     assert provider.service.execute("SELECT count(*) FROM oauth_clients") == [(0,)]
 
 
-def test_a_deleted_client_takes_its_tokens_along(provider):
+def test_deleting_a_client_deletes_its_tokens(provider):
     browser = provider.browser("dev@example.com")
     page = register(browser, service=True)
     client_id = page.html.find(id="new-client-id").text
     secret = page.html.find(id="new-secret").text
-    token = as_itself(provider, client_id, secret).json["access_token"]
+    token = request_own_token(provider, client_id, secret).json["access_token"]
     assert provider.who(token) == f"client-{client_id}@clients.invalid"
     own(browser.get("/account/clients"), "/delete").submit().follow()
     assert provider.who(token) is None
-    refused(as_itself(provider, client_id, secret), 401, "invalid_client")
+    refused(request_own_token(provider, client_id, secret), 401, "invalid_client")
 
 
 @pytest.mark.parametrize(
@@ -104,14 +104,14 @@ def test_a_deleted_client_takes_its_tokens_along(provider):
         ({"redirect_uris": "\n".join(f"https://a.example/{n}" for n in range(21))}, "21 redirect"),
     ],
 )
-def test_what_cannot_be_registered(provider, fields, why):
+def test_an_invalid_registration_is_rejected(provider, fields, why):
     page = register(provider.browser("dev@example.com"), **fields)
     assert page.status_int == 400
     assert why in page.html.find(role="alert").text
     assert provider.service.execute("SELECT count(*) FROM oauth_clients") == [(0,)]
 
 
-def test_scopes_that_the_form_does_not_offer(provider):
+def test_scopes_that_the_form_does_not_offer_are_rejected(provider):
     browser = provider.browser("dev@example.com")
     form = own(browser.get("/account/clients"), "/account/clients")
     assert "users:write" not in form.text
@@ -123,7 +123,7 @@ def test_scopes_that_the_form_does_not_offer(provider):
     browser.post("/account/clients", fields, status=303)
 
 
-def test_clients_of_others(provider, client_):
+def test_clients_of_others_get_404(provider, client_):
     eve = provider.browser("eve@example.com")
     assert "Nightly" not in eve.get("/account/clients")
     csrf = eve.get("/account").forms[0]["csrf_token"].value
@@ -136,14 +136,14 @@ def test_clients_of_others(provider, client_):
     own(eve.get("/account/clients"), "/disable").submit().follow()
 
 
-def test_too_many_clients(provider, monkeypatch):
+def test_the_number_of_clients_is_limited(provider, monkeypatch):
     monkeypatch.setattr("combine_auth.clients.service.MAX_ACTIVE", 1)
     provider.register()
     page = register(provider.browser("dev@example.com"), service=True)
     assert "the maximum of 1 active clients" in page.html.find(role="alert").text
 
 
-def test_a_token_registers_no_clients(provider):
+def test_a_token_cannot_register_clients(provider):
     headers = {"Authorization": f"Bearer {provider.service.token(provider.service.user())}"}
     provider.wire.get("/account/clients", headers=headers, status=403)
 
@@ -168,27 +168,27 @@ def combine(ini_file, monkeypatch):
     return run
 
 
-def test_commands(provider, combine):
+def test_a_client_is_managed_by_command(provider, combine):
     provider.service.user("dev@example.com")
     made = combine("create", "Robot", "--owner", "dev@example.com", "--service")
     assert made.exit_code == 0, made.output
     client_id, secret = made.stdout.split()
     assert "not shown again" in made.stderr
-    assert as_itself(provider, client_id, secret).status_int == 200
+    assert request_own_token(provider, client_id, secret).status_int == 200
 
     rotated = combine("rotate", client_id, "--overlap", "0")
     [new] = rotated.stdout.split()
-    refused(as_itself(provider, client_id, secret), 401, "invalid_client")
-    assert as_itself(provider, client_id, new).status_int == 200
+    refused(request_own_token(provider, client_id, secret), 401, "invalid_client")
+    assert request_own_token(provider, client_id, new).status_int == 200
 
     listed = combine("list", "--owner", "dev@example.com").stdout
     assert client_id in listed
     assert "client_credentials" in listed
     assert combine("disable", client_id).exit_code == 0
-    refused(as_itself(provider, client_id, new), 401, "invalid_client")
+    refused(request_own_token(provider, client_id, new), 401, "invalid_client")
     assert "disabled" in combine("list").stdout
     assert combine("enable", client_id).exit_code == 0
-    assert as_itself(provider, client_id, new).status_int == 200
+    assert request_own_token(provider, client_id, new).status_int == 200
 
 
 def test_built_in_client_can_be_disabled_before_its_first_use(provider, combine):
@@ -211,7 +211,7 @@ def test_built_in_client_can_be_disabled_before_its_first_use(provider, combine)
         (["disable", "unknown"], "no client unknown"),
     ],
 )
-def test_commands_that_are_refused(provider, combine, words, why):
+def test_invalid_commands_are_rejected(provider, combine, words, why):
     provider.service.user("dev@example.com")
     result = combine(*words)
     assert result.exit_code == 1
@@ -224,7 +224,7 @@ def test_rotating_twice_drops_the_oldest(provider, combine):
     second = combine("rotate", robot.client_id).stdout.strip()
     third = combine("rotate", robot.client_id).stdout.strip()
     works = [
-        as_itself(provider, robot.client_id, secret).status_int
+        request_own_token(provider, robot.client_id, secret).status_int
         for secret in (robot.secret, second, third)
     ]
     assert works == [401, 200, 200]
@@ -239,7 +239,7 @@ def test_fewer_scopes_end_the_grants_beyond_them(provider, client_, combine):
     assert provider.who(narrow["access_token"]) == "ann@example.com"
 
 
-def test_scopes_by_page(provider, client_):
+def test_scopes_are_changed_by_page(provider, client_):
     browser = provider.browser("dev@example.com")
     form = own(browser.get("/account/clients"), "/change")
     form["scopes"] = "runs:read"

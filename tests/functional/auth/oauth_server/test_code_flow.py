@@ -6,7 +6,7 @@ from tests.functional.auth.oauth_server.conftest import BACK, SCOPES, query_of
 
 
 @pytest.mark.parametrize("confidential", [True, False])
-def test_whole_way(provider, confidential):
+def test_a_client_gets_tokens_with_a_code(provider, confidential):
     client = provider.register(confidential=confidential)
     back = provider.consent(client)
     assert set(back) == {"code", "state", "iss"}
@@ -20,12 +20,12 @@ def test_whole_way(provider, confidential):
     assert (tokens["token_type"], tokens["expires_in"]) == ("Bearer", 3600)
     assert tokens["scope"] == "projects:read runs:write"
     assert provider.who(tokens["access_token"]) == "ann@example.com"
-    # A refresh token opens nothing.
+    # A refresh token gives no access.
     assert provider.who(tokens["refresh_token"]) is None
     assert provider.audit()[-2:] == [("consent", "ok"), ("oauth-token", "ok")]
 
 
-def test_consent_page_says_it_in_words(provider, client_):
+def test_consent_page_describes_the_scopes(provider, client_):
     page = provider.authorize(client_)
     assert "Nightly" in page
     assert "dev@example.com" in page
@@ -45,7 +45,7 @@ def test_names_cannot_inject(provider):
     assert page.forms[len(page.forms) - 1]["state"].value == '"><script>x'
 
 
-def test_stranger_signs_in_first_and_comes_back(provider, client_):
+def test_a_stranger_signs_in_and_returns_to_the_consent_page(provider, client_):
     browser = provider.service.client()
     answer = provider.authorize(client_, browser, state="a b/ü")
     assert answer.status_int == 303
@@ -58,34 +58,34 @@ def test_stranger_signs_in_first_and_comes_back(provider, client_):
     assert query_of(back.location)["state"] == "a b/ü"
 
 
-def test_denial_goes_back_with_the_state(provider, client_):
+def test_a_denial_redirects_with_the_state(provider, client_):
     back = provider.consent(client_, decision="deny")
     assert back["error"] == "access_denied"
     assert (back["state"], back["iss"]) == ("s1", provider.issuer)
     assert provider.service.execute("SELECT count(*) FROM oauth_grants") == [(0,)]
 
 
-def test_without_state_and_scope(provider, client_):
+def test_state_and_scope_are_optional(provider, client_):
     page = provider.authorize(client_, state=None, scope=None)
     assert len(page.html.find(id="scopes").find_all("li")) == len(SCOPES)
     back = page.forms[len(page.forms) - 1].submit("decision", value="approve")
     assert set(query_of(back.location)) == {"code", "iss"}
 
 
-def test_only_redirect_uri_may_be_left_out(provider, client_):
+def test_a_single_redirect_uri_may_be_omitted(provider, client_):
     code = provider.code(client_, redirect_uri=None)
     assert provider.redeem(client_, code, redirect_uri=None).status_int == 200
     two = provider.register(redirect_uris=[BACK, f"{BACK}2"])
     assert provider.authorize(two, redirect_uri=None).status_int == 400
 
 
-def test_named_redirect_uri_must_be_named_again(provider, client_):
+def test_an_explicit_redirect_uri_must_be_repeated(provider, client_):
     code = provider.code(client_)
     answer = provider.redeem(client_, code, redirect_uri=None)
     assert (answer.status_int, answer.json["error"]) == (400, "invalid_grant")
 
 
-def test_client_without_refresh_gets_none(provider):
+def test_client_without_the_refresh_grant_gets_no_refresh_token(provider):
     explorer = provider.register(confidential=False)
     provider.service.execute(
         "UPDATE oauth_clients SET grant_types = '{authorization_code}' WHERE client_id = :id",
@@ -94,7 +94,7 @@ def test_client_without_refresh_gets_none(provider):
     assert "refresh_token" not in provider.tokens(explorer)
 
 
-def test_a_token_cannot_let_others_in(provider, client_):
+def test_a_token_cannot_give_consent(provider, client_):
     browser = provider.service.client()
     token = provider.service.token(provider.service.user())
     browser.extra_environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
@@ -102,7 +102,7 @@ def test_a_token_cannot_let_others_in(provider, client_):
     assert answer.location.startswith("http://localhost:8000/auth/sign-in")
 
 
-def test_nothing_at_rest_opens_anything(provider, client_):
+def test_stored_values_give_no_access(provider, client_):
     code = provider.code(client_)
     tokens = provider.redeem(client_, code).json
     rows = provider.service.execute(
@@ -116,7 +116,7 @@ def test_nothing_at_rest_opens_anything(provider, client_):
         assert secret[8:] not in everything
 
 
-def test_grants_page(provider, client_):
+def test_grants_page_lists_and_revokes_grants(provider, client_):
     browser = provider.browser()
     tokens = provider.tokens(client_, browser)
     page = browser.get("/account/grants")
@@ -127,7 +127,7 @@ def test_grants_page(provider, client_):
     page = browser.get("/account/grants")
     assert "never" not in page.html.find("main").text
     form = next(form for form in page.forms.values() if "/grants/" in form.action)
-    # Nobody else can.
+    # No other user can revoke it.
     eve = provider.browser("eve@example.com")
     csrf = eve.get("/account").forms[0]["csrf_token"].value
     assert "Nightly" not in eve.get("/account/grants")

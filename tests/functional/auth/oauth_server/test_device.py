@@ -13,7 +13,7 @@ def start(provider, client=COMMAND_LINE, **fields):
 
 
 def poll(provider, device_code, client=COMMAND_LINE):
-    """The question of a device that has waited long enough."""
+    """Poll as a device that has waited long enough."""
     provider.service.execute("UPDATE oauth_devices SET asked_at = asked_at - interval '1 minute'")
     return ask(provider, device_code, client)
 
@@ -37,7 +37,7 @@ def decide(browser, user_code, decision="approve"):
     return form(confirmation(browser, user_code)).submit("decision", value=decision)
 
 
-def test_whole_way(provider):
+def test_a_device_gets_tokens(provider):
     answer = start(provider, scope="projects:read runs:write")
     assert answer.status_int == 200
     assert answer.headers["Cache-Control"] == "no-store"
@@ -62,43 +62,43 @@ def test_whole_way(provider):
     assert provider.audit() == [("device-approve", "ok"), ("oauth-token", "ok")]
 
 
-def test_t43_polling_too_fast(provider):
+def test_t43_polling_too_fast_gets_slow_down(provider):
     codes = start(provider).json
     refused(ask(provider, codes["device_code"]), 400, "authorization_pending")
     refused(ask(provider, codes["device_code"]), 400, "slow_down")
     assert provider.service.execute("SELECT interval FROM oauth_devices") == [(10,)]
     refused(ask(provider, codes["device_code"]), 400, "slow_down")
     assert provider.service.execute("SELECT interval FROM oauth_devices") == [(15,)]
-    # Five seconds more than at first are too few now.
+    # Five seconds more than the first interval are now too few.
     provider.service.execute("UPDATE oauth_devices SET asked_at = now() - interval '14 seconds'")
     refused(ask(provider, codes["device_code"]), 400, "slow_down")
     refused(poll(provider, codes["device_code"]), 400, "authorization_pending")
 
 
-def test_t43_used_twice(provider):
+def test_t43_code_works_once(provider):
     codes = start(provider).json
     decide(provider.browser(), codes["user_code"])
     assert ask(provider, codes["device_code"]).status_int == 200
     refused(ask(provider, codes["device_code"]), 400, "invalid_grant")
 
 
-def test_t43_denied(provider):
+def test_t43_denied_code_is_rejected(provider):
     codes = start(provider).json
     assert "The device was denied" in decide(provider.browser(), codes["user_code"], "deny")
     refused(ask(provider, codes["device_code"]), 400, "access_denied")
     assert provider.audit() == [("device-deny", "ok")]
-    # Nor can it be approved afterwards.
+    # It cannot be approved afterwards.
     assert confirmation(provider.browser(), codes["user_code"]).status_int == 400
 
 
-def test_t43_expired(provider):
+def test_t43_expired_code_is_rejected(provider):
     codes = start(provider).json
     provider.service.execute("UPDATE oauth_devices SET expires_at = now()")
     refused(ask(provider, codes["device_code"]), 400, "expired_token")
     assert confirmation(provider.browser(), codes["user_code"]).status_int == 400
 
 
-def test_t43_revoked_between_approval_and_question(provider):
+def test_t43_code_revoked_after_approval_is_rejected(provider):
     codes = start(provider).json
     decide(provider.browser(), codes["user_code"])
     provider.service.execute("UPDATE oauth_grants SET revoked_at = now()")
@@ -106,12 +106,12 @@ def test_t43_revoked_between_approval_and_question(provider):
 
 
 @pytest.mark.parametrize("code", ["x", "cmb_dc_" + "0" * 49, "é"])
-def test_t43_unknown_device_code(provider, code):
+def test_t43_unknown_device_code_is_rejected(provider, code):
     start(provider)
     refused(ask(provider, code), 400, "invalid_grant")
 
 
-def test_t43_code_of_another_client(provider):
+def test_t43_code_of_another_client_is_rejected(provider):
     other = provider.register(confidential=False, device=True)
     codes = start(provider, other).json
     start(provider)
@@ -122,7 +122,7 @@ def test_t43_code_of_another_client(provider):
 @pytest.mark.parametrize(
     "code", ["", "x", "BBBB-BBBB", "AEIO-UAEI", "é" * 8, "\x00" * 8, "B" * 5000]
 )
-def test_t43_wrong_user_code(provider, code):
+def test_t43_wrong_user_code_is_rejected(provider, code):
     start(provider)
     answer = confirmation(provider.browser(), code)
     assert answer.status_int == 400
@@ -142,12 +142,12 @@ def test_t43_guessing_is_limited(provider):
         )
         for number in range(6)
     ]
-    # From many addresses as well: the person counts.
+    # The limit also holds across many addresses, because it counts per user.
     assert [answer.status_int for answer in answers] == [400] * 5 + [429]
     assert "Retry-After" in answers[-1].headers
 
 
-def test_t43_the_page_warns_of_messages(provider):
+def test_t43_page_warns_against_codes_in_messages(provider):
     codes = start(provider, scope="runs:write", x="y").json
     page = confirmation(provider.browser(), codes["user_code"].lower().replace("-", " "))
     text = page.html.find("main").text
@@ -158,18 +158,18 @@ def test_t43_the_page_warns_of_messages(provider):
     assert "ann@example.com" in text
 
 
-def test_t43_a_link_decides_nothing(provider):
+def test_t43_opening_a_link_approves_nothing(provider):
     codes = start(provider).json
     browser = provider.browser()
     page = browser.get(f"/device?user_code={codes['user_code']}&decision=approve")
     assert form(page)["user_code"].value == codes["user_code"]
     refused(ask(provider, codes["device_code"]), 400, "authorization_pending")
-    # The form alone shows what is asked for first.
+    # The form alone shows the request first.
     assert "Allow" in form(page).submit()
     refused(poll(provider, codes["device_code"]), 400, "authorization_pending")
 
 
-def test_t43_a_foreign_page_decides_nothing(provider):
+def test_t43_form_of_another_site_approves_nothing(provider):
     codes = start(provider).json
     browser = provider.browser()
     fields = {"user_code": codes["user_code"], "decision": "approve"}
@@ -177,7 +177,7 @@ def test_t43_a_foreign_page_decides_nothing(provider):
     refused(ask(provider, codes["device_code"]), 400, "authorization_pending")
 
 
-def test_t43_a_token_lets_no_device_in(provider):
+def test_t43_token_cannot_approve_a_device(provider):
     codes = start(provider).json
     token = provider.service.token(provider.service.user())
     fields = {"user_code": codes["user_code"], "decision": "approve"}
@@ -185,12 +185,12 @@ def test_t43_a_token_lets_no_device_in(provider):
     provider.wire.post("/device", fields, headers=headers, status=403)
 
 
-def test_stranger_signs_in_first_and_comes_back(provider):
+def test_stranger_signs_in_and_returns_to_the_device_page(provider):
     answer = provider.service.client().get("/device?user_code=BCDF-GHJK")
     assert "next=%2Fdevice%3Fuser_code%3DBCDF-GHJK" in answer.location
 
 
-def test_who_may_ask(provider, client_):
+def test_only_clients_with_the_device_grant_may_start(provider, client_):
     refused(start(provider, Client("unknown", None)), 401, "invalid_client")
     refused(start(provider, Client(client_.client_id, "wrong")), 401, "invalid_client")
     nobody = provider.wire.post("/oauth/device", {"scope": "runs:read"}, expect_errors=True)
@@ -203,7 +203,7 @@ def test_who_may_ask(provider, client_):
     assert provider.wire.post("/oauth/device", {"scope": "runs:read"}).status_int == 200
 
 
-def test_built_in_client_is_brought_up_to_date(provider):
+def test_built_in_client_is_updated(provider):
     start(provider)
     provider.service.execute("UPDATE oauth_clients SET name = 'old', scopes = '{runs:read}'")
     codes = start(provider, scope="projects:read")
@@ -215,7 +215,7 @@ def test_built_in_client_is_brought_up_to_date(provider):
     refused(start(provider), 401, "invalid_client")
 
 
-def test_user_codes_as_people_type_them():
+def test_user_codes_are_accepted_in_various_spellings():
     assert read_user_code(" wdjb mjht ") == "WDJB-MJHT"
     assert read_user_code("wdjbmjht") == "WDJB-MJHT"
     assert read_user_code("W-D-J-B-M-J-H-T") == "WDJB-MJHT"
@@ -225,7 +225,7 @@ def test_user_codes_as_people_type_them():
 
 
 class TestThePageOfADevice:
-    def test_names_who_registered_the_program(self, provider):
+    def test_page_names_the_owner_of_the_client(self, provider):
         client = provider.register(device=True, redirect_uris=[])
         page = confirmation(provider.browser(), start(provider, client).json["user_code"])
         text = page.html.find(id="registered-by").text
@@ -254,7 +254,7 @@ class TestThePageOfADevice:
         tokens = poll(provider, codes["device_code"], client).json
         assert tokens["scope"] == "runs:read users:write"
 
-    def test_as_many_grants_as_there_may_be(self, provider, monkeypatch):
+    def test_grant_beyond_the_limit_is_rejected(self, provider, monkeypatch):
         monkeypatch.setattr("combine_auth.oauth_server.lifetimes.MAX_GRANTS", 1)
         browser = provider.browser()
         codes = start(provider).json

@@ -14,7 +14,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "HEAD"])
-def test_post_only(provider, endpoint, method):
+def test_endpoints_accept_only_post(provider, endpoint, method):
     answer = provider.wire.request(f"/oauth/{endpoint}", method=method, expect_errors=True)
     assert answer.status_int == 405
     assert answer.headers["Allow"] == "POST"
@@ -42,7 +42,7 @@ def test_post_only(provider, endpoint, method):
         (b"&&==;;%", FORM, None),
     ],
 )
-def test_what_is_no_form(provider, endpoint, body, content_type, status):
+def test_a_body_that_is_not_a_form_is_rejected(provider, endpoint, body, content_type, status):
     answer = provider.wire.request(
         f"/oauth/{endpoint}",
         method="POST",
@@ -57,7 +57,7 @@ def test_what_is_no_form(provider, endpoint, body, content_type, status):
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_body_beyond_the_services_limit(provider, endpoint):
+def test_a_body_above_the_limit_is_rejected(provider, endpoint):
     answer = provider.wire.request(
         f"/oauth/{endpoint}",
         method="POST",
@@ -69,28 +69,28 @@ def test_body_beyond_the_services_limit(provider, endpoint):
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_nothing_in_the_url(provider, client_, endpoint):
+def test_parameters_in_the_url_are_rejected(provider, client_, endpoint):
     answer = provider.wire.post(
         f"/oauth/{endpoint}?token=x", {"token": "x", **client_.fields}, expect_errors=True
     )
     refused(answer, 400, "invalid_request")
 
 
-def test_grant_types(provider, client_):
+def test_unknown_grant_types_are_rejected(provider, client_):
     refused(provider.token({**client_.fields}), 400, "invalid_request")
     for unknown in ("password", "implicit", "x", "urn:x", "openid"):
         answer = provider.token({"grant_type": unknown, **client_.fields})
         refused(answer, 400, "unsupported_grant_type")
 
 
-def test_charset_of_the_form_is_fine(provider):
+def test_a_form_may_name_its_charset(provider):
     answer = provider.wire.post(
         "/oauth/token", "grant_type=x", content_type=f"{FORM}; charset=UTF-8", expect_errors=True
     )
     refused(answer, 400, "unsupported_grant_type")
 
 
-def test_database_away(provider, client_, monkeypatch):
+def test_an_unreachable_database_gets_503(provider, client_, monkeypatch):
     def away(*args, **kwargs):
         raise OperationalError("SELECT secret", {}, Exception("secret"))
 
@@ -101,7 +101,7 @@ def test_database_away(provider, client_, monkeypatch):
     assert "secret" not in answer
 
 
-def test_no_accident_tells_anything(provider, client_, monkeypatch):
+def test_an_unexpected_error_reveals_nothing(provider, client_, monkeypatch):
     def fail(*args, **kwargs):
         raise RuntimeError("secret")
 
@@ -111,15 +111,15 @@ def test_no_accident_tells_anything(provider, client_, monkeypatch):
     assert "secret" not in answer
 
 
-def test_too_many(provider, client_):
+def test_too_many_requests_get_429(provider, client_):
     answers = [provider.token({"grant_type": "x", **client_.fields}) for _ in range(301)]
     assert {answer.status_int for answer in answers[:300]} == {400}
     refused(answers[-1], 429, "temporarily_unavailable")
     assert int(answers[-1].headers["Retry-After"]) > 0
 
 
-def test_requests_hold_one_connection(provider, client_):
-    """As many at once as the pool has connections: none waits for a second one."""
+def test_a_request_uses_one_connection(provider, client_):
+    """There are as many parallel requests as connections in the pool. No request needs a second one."""
     tokens = [provider.tokens(client_) for _ in range(4)]
     gate = threading.Barrier(4)
     answers = []
@@ -148,7 +148,7 @@ def introspect(provider, client, token, **more):
     )
 
 
-def test_t40_introspection(provider, client_):
+def test_t40_introspection_describes_a_token(provider, client_):
     tokens = provider.tokens(client_)
     answer = introspect(provider, client_, tokens["access_token"])
     assert answer.headers["Cache-Control"] == "no-store"
@@ -166,7 +166,7 @@ def test_t40_introspection(provider, client_):
     assert introspect(provider, client_, tokens["refresh_token"]).json["active"] is True
 
 
-def test_t40_inactive_says_nothing_more(provider, client_):
+def test_t40_inactive_token_is_not_described(provider, client_):
     tokens = provider.tokens(client_)
     access, refresh = tokens["access_token"], tokens["refresh_token"]
     other = provider.register()
@@ -231,14 +231,14 @@ def test_t40_revoking_an_access_token_ends_it_alone(provider, client_, hint):
     assert provider.refresh(client_, tokens["refresh_token"]).status_int == 200
 
 
-def test_t40_a_rotated_refresh_token_revokes_as_well(provider, public_client):
+def test_t40_revoking_a_rotated_refresh_token_ends_the_family(provider, public_client):
     tokens = provider.tokens(public_client)
     renewed = provider.refresh(public_client, tokens["refresh_token"]).json
     assert revoke(provider, public_client, tokens["refresh_token"]).status_int == 200
     assert provider.who(renewed["access_token"]) is None
 
 
-def test_t40_what_is_not_ones_own_stays(provider, client_):
+def test_t40_client_cannot_revoke_tokens_of_others(provider, client_):
     tokens = provider.tokens(client_)
     personal = provider.service.token(provider.service.user())
     other = provider.register()
@@ -264,7 +264,7 @@ def test_t40_revocation_needs_the_client(provider, client_):
 
 
 @pytest.mark.parametrize("endpoint", ["token", "revoke", "introspect", "device"])
-def test_a_dpop_proof_is_refused(provider, client_, endpoint):
+def test_a_dpop_proof_is_rejected(provider, client_, endpoint):
     answer = provider.wire.post(
         f"/oauth/{endpoint}", client_.fields, headers={"DPoP": "proof"}, expect_errors=True
     )
@@ -272,6 +272,6 @@ def test_a_dpop_proof_is_refused(provider, client_, endpoint):
     assert "not supported" in answer.json["error_description"]
 
 
-def test_a_key_for_dpop_is_refused(provider, client_):
+def test_a_key_for_dpop_is_rejected(provider, client_):
     answer = provider.authorize(client_, dpop_jkt="x" * 43)
     assert query_of(answer.location)["error"] == "invalid_dpop_proof"

@@ -1,4 +1,4 @@
-"""``combine login`` and ``combine logout`` against a service that listens."""
+"""Tests ``combine login`` and ``combine logout`` with a running service."""
 
 import json
 import stat
@@ -19,7 +19,7 @@ from tests.functional.auth.oauth_server.conftest import Provider
 
 @pytest.fixture(scope="module")
 def listening(worker_database):
-    """A service on a port of this machine."""
+    """A service on a local port."""
     port = free_port()
     url = f"http://localhost:{port}"
     service = Service(
@@ -39,7 +39,7 @@ def listening(worker_database):
 
 @pytest.fixture
 def live(listening, database_url, tmp_path, monkeypatch):
-    """The service with an empty database, and no stored credentials."""
+    """The service with an empty database and without stored credentials."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("COMBINE_URL", raising=False)
@@ -47,7 +47,7 @@ def live(listening, database_url, tmp_path, monkeypatch):
 
 
 class Clock:
-    """Instead of waiting: what happens meanwhile."""
+    """Replaces sleeping, and runs actions instead."""
 
     def __init__(self, *happenings):
         self.waited = []
@@ -70,7 +70,7 @@ def run(live, monkeypatch):
 
 
 def decide(provider, decision="approve"):
-    """A person with a browser somewhere reads the code off the terminal."""
+    """A user with a browser reads the code from the terminal and decides."""
     [(code,)] = provider.service.execute(
         "SELECT user_code FROM oauth_devices ORDER BY id DESC LIMIT 1"
     )
@@ -89,7 +89,7 @@ def signed_in(live, run):
     return json.loads(credentials.path().read_text())[live.url]
 
 
-def test_sign_in_use_and_sign_out(live, run):
+def test_a_user_signs_in_and_signs_out(live, run):
     clock = Clock(lambda: None, lambda: asked_long_ago(live) or decide(live))
     result = run(login, live.url, "--scope", "runs:read", "--scope", "projects:read", clock=clock)
     assert result.exit_code == 0, result.output
@@ -128,7 +128,7 @@ def test_an_old_token_is_renewed(live, run):
     assert live.who(renewed["access_token"]) == "ann@example.com"
 
 
-def test_slower_when_told_so(live, run):
+def test_slow_down_makes_polling_slower(live, run):
     result = run(
         login,
         live.url,
@@ -140,18 +140,18 @@ def test_slower_when_told_so(live, run):
 def test_slow_down_adds_five_seconds(live, run):
     clock = Clock(lambda: None, lambda: None, lambda: decide(live))
     assert run(login, live.url, clock=clock).exit_code == 0
-    # The second question came too soon, for no time has passed.
+    # The second poll came too soon, because the time stands still.
     assert clock.waited == [5, 5, 10]
 
 
-def test_denied(live, run):
+def test_a_denial_ends_the_command(live, run):
     result = run(login, live.url, clock=Clock(lambda: decide(live, "deny")))
     assert result.exit_code == 1
     assert "was denied" in result.stderr
     assert not credentials.path().exists()
 
 
-def test_nobody_came(live, run):
+def test_an_expired_code_ends_the_command(live, run):
     def expire():
         live.service.execute("UPDATE oauth_devices SET expires_at = now()")
 
@@ -160,7 +160,7 @@ def test_nobody_came(live, run):
     assert "was not confirmed" in result.stderr
 
 
-def test_sign_in_that_is_over(live, run):
+def test_an_ended_sign_in_is_reported(live, run):
     tokens = signed_in(live, run)
     credentials.save({live.url: credentials.StoredTokens(**{**tokens, "expires_at": 0})})
     live.service.execute("UPDATE oauth_grants SET revoked_at = now()")
@@ -169,7 +169,7 @@ def test_sign_in_that_is_over(live, run):
     assert f"Run: combine login {live.url}" in result.stderr
 
 
-def test_command_that_an_operator_disabled(live, run):
+def test_a_disabled_client_is_reported(live, run):
     signed_in(live, run)
     live.service.execute("UPDATE oauth_clients SET disabled_at = now()")
     result = run(login, live.url)
@@ -189,25 +189,25 @@ def test_command_that_an_operator_disabled(live, run):
         "",
     ],
 )
-def test_addresses_that_will_not_do(run, url):
+def test_invalid_addresses_are_rejected(run, url):
     result = run(login, url)
     assert result.exit_code == 1
     assert "Traceback" not in result.output
 
 
-def test_which_service(run):
+def test_a_missing_address_is_reported(run):
     result = run(login, "--print-token")
     assert result.exit_code == 1
     assert "Name the service" in result.stderr
 
 
-def test_another_name_of_the_service(live, run):
+def test_another_host_name_of_the_service_is_reported(live, run):
     result = run(login, live.url.replace("localhost", "127.0.0.1"))
     assert result.exit_code == 1
     assert f"Its issuer is {live.url}. Run: combine login {live.url}" in result.stderr
 
 
-def test_service_that_is_away(live, run, monkeypatch):
+def test_an_unreachable_service_is_reported(live, run, monkeypatch):
     tokens = signed_in(live, run)
 
     def refuse(*args, **kwargs):
@@ -221,7 +221,7 @@ def test_service_that_is_away(live, run, monkeypatch):
     assert json.loads(credentials.path().read_text()) == {}
 
 
-def test_file_that_others_can_read(live, run):
+def test_a_credentials_file_readable_by_others_is_rejected(live, run):
     signed_in(live, run)
     credentials.path().chmod(0o644)
     result = run(login, "--print-token")
@@ -230,7 +230,7 @@ def test_file_that_others_can_read(live, run):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"http://localhost": {"x": 1}}'])
-def test_damaged_file(live, run, text):
+def test_a_damaged_credentials_file_is_reported(live, run, text):
     credentials.path().parent.mkdir()
     credentials.path().write_text(text)
     credentials.path().chmod(0o600)

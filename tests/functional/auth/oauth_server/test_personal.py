@@ -1,4 +1,4 @@
-"""Personal access tokens: scopes, the API to look after them, the report of leaked ones. T37, T42."""
+"""Tests personal access tokens: scopes, the API to manage them, reports of leaked tokens. T37, T42."""
 
 import re
 
@@ -22,7 +22,7 @@ def ada(app, sign_in):
 
 @pytest.fixture
 def make_token(app, ada):
-    """``make_token(["runs:read"])``: a client with a token of Ada's for these scopes."""
+    """``make_token(["runs:read"])``: a client with a token of Ada for these scopes."""
 
     def make(scopes=None):
         with session_factory(app.registry).begin() as session:
@@ -43,7 +43,9 @@ def test_t37_scopes_are_checked_at_use(make_token, ada, app):
     make_token(["projects:write"]).post_json("/api/v1/projects", {"name": "A"})
 
 
-def test_t37_a_scope_gives_no_right_that_the_user_lacks(make_token, ada, app, sign_in, add_member):
+def test_t37_scope_gives_no_permission_that_the_user_lacks(
+    make_token, ada, app, sign_in, add_member
+):
     from combine_core.users import Role
 
     owner = sign_in("owner@example.com")
@@ -58,7 +60,7 @@ def test_t37_a_scope_gives_no_right_that_the_user_lacks(make_token, ada, app, si
     assert "insufficient_scope" not in answer.headers.get("WWW-Authenticate", "")
 
 
-def test_t37_a_limited_token_is_no_administrator(app, make_token, ada):
+def test_t37_limited_token_gives_no_administrator_rights(app, make_token, ada):
     with session_factory(app.registry).begin() as session:
         session.get(User, ada.user_id).is_admin = True
     assert ada.client.get("/api/v1/me").json["is_admin"] is True
@@ -69,7 +71,7 @@ def test_t37_a_limited_token_is_no_administrator(app, make_token, ada):
     assert 'scope="audit:read"' in answer.headers["WWW-Authenticate"]
 
 
-def test_list_and_revoke(make_token, ada):
+def test_tokens_are_listed_and_revoked(make_token, ada):
     make_token(["runs:read"])
     listed = ada.client.get("/api/v1/me/tokens").json["items"]
     assert [token["scopes"] for token in listed] == [["runs:read"], None]
@@ -81,7 +83,7 @@ def test_list_and_revoke(make_token, ada):
     assert [token["revoked_at"] is None for token in listed] == [True, False]
 
 
-def test_tokens_of_others(make_token, ada, sign_in):
+def test_tokens_of_others_get_404(make_token, ada, sign_in):
     eve = sign_in("eve@example.com")
     [hers] = eve.client.get("/api/v1/me/tokens").json["items"]
     ada.client.delete(f"/api/v1/me/tokens/{hers['id']}", status=404)
@@ -89,13 +91,13 @@ def test_tokens_of_others(make_token, ada, sign_in):
     assert eve.client.get("/api/v1/me").status_int == 200
 
 
-def test_t42_a_token_makes_no_tokens(ada):
+def test_t42_token_cannot_create_tokens(ada):
     ada.client.post_json("/api/v1/me/tokens", {"name": "more"}, status=405)
     ada.client.post("/account/tokens", {"name": "more", "days": "7"}, status=403)
     assert len(ada.client.get("/api/v1/me/tokens").json["items"]) == 1
 
 
-def test_a_limited_token_looks_after_none(make_token, ada, testapp):
+def test_a_limited_token_cannot_manage_tokens(make_token, ada, testapp):
     limited = make_token(["runs:read"])
     limited.get("/api/v1/me/tokens", status=403)
     [one, _] = ada.client.get("/api/v1/me/tokens").json["items"]
@@ -111,7 +113,7 @@ def report(testapp, token):
 def test_t42_a_leaked_token_is_revoked(app, ada, testapp, dbsession, caplog):
     answers = [report(testapp, f" {ada.token}\n"), report(testapp, ada.token)]
     ada.client.get("/api/v1/me", status=401)
-    # The same words for what is none.
+    # The response is the same for an unknown token.
     answers += [report(testapp, token) for token in (PERSONAL.new(), "x", "é\x00", "x" * 500)]
     assert all(answer == answers[0] for answer in answers)
     [event] = dbsession.query(AuditEvent).filter(AuditEvent.action == "token-leaked")
@@ -120,7 +122,7 @@ def test_t42_a_leaked_token_is_revoked(app, ada, testapp, dbsession, caplog):
     assert ada.token not in caplog.text
 
 
-def test_t42_its_owner_is_told(app, ada, sign_in):
+def test_t42_owner_of_a_leaked_token_is_notified(app, ada, sign_in):
     with session_factory(app.registry).begin() as session:
         create_token(session, ada.user_id, "second")
     report(make_client(app), ada.token)
@@ -129,7 +131,7 @@ def test_t42_its_owner_is_told(app, ada, sign_in):
     assert [token["leaked_at"] is not None for token in listed] == [False, False, True]
 
 
-def test_t42_a_leaked_client_secret(app, ada, testapp):
+def test_t42_leaked_client_secret_is_revoked(app, ada, testapp):
     with session_factory(app.registry).begin() as session:
         registration = ClientRegistration("robot", service=True)
         client, old = register_client(session, ada.user_id, registration)
@@ -175,12 +177,12 @@ def test_t42_reports_are_limited(app, ada, testapp):
 
 
 @pytest.mark.parametrize("body", [{}, {"token": ""}, {"token": 1}, {"token": "x" * 501}, []])
-def test_report_of_nothing(app, ada, testapp, body):
+def test_an_invalid_report_gets_422(app, ada, testapp, body):
     testapp.post_json("/api/v1/tokens/report", body, status=422)
 
 
-def test_t42_wrong_checksum_costs_no_statement(app, ada, testapp):
-    # Above all of one that looks right but for one character.
+def test_t42_wrong_checksum_sends_no_statement(app, ada, testapp):
+    # The token is wrong in only one character.
     token = ada.token[:-1] + ("a" if ada.token[-1] != "a" else "b")
     from sqlalchemy import event
 
@@ -196,8 +198,8 @@ def test_t42_wrong_checksum_costs_no_statement(app, ada, testapp):
     assert sent == []
 
 
-def test_the_description_declares_how_to_ask(testapp):
-    """So that generated clients know: a bearer token, or OAuth with each scope in words."""
+def test_the_description_declares_the_security_schemes(testapp):
+    """Generated clients learn to use a bearer token, or OAuth with a description of each scope."""
     from combine_auth.tokens.scopes import SCOPES, describe_scope
 
     document = testapp.get("/api/v1/openapi.json").json
@@ -213,7 +215,7 @@ def test_the_description_declares_how_to_ask(testapp):
     assert document["paths"]["/tokens/report"]["post"]["security"] == []
 
 
-def test_a_token_for_one_project(app, ada):
+def test_a_token_may_be_limited_to_one_project(app, ada):
     mine = [ada.client.post_json("/api/v1/projects", {"name": n}).json["slug"] for n in "AB"]
     with session_factory(app.registry).begin() as session:
         session.get_one(User, ada.user_id).is_admin = True

@@ -31,7 +31,7 @@ def one_code(provider, client, number):
     answers = at_once(number, lambda: provider.redeem(client, code))
     assert Counter(answer.status_int for answer in answers) == {200: 1, 400: number - 1}
     assert {a.json["error"] for a in answers if a.status_int == 400} == {"invalid_grant"}
-    # Two held it: the grant is revoked, and with it what the first got.
+    # Two requests held the code, so the grant and its tokens are revoked.
     [tokens] = [answer.json for answer in answers if answer.status_int == 200]
     assert provider.who(tokens["access_token"]) is None
     assert provider.refresh(client, tokens["refresh_token"]).status_int == 400
@@ -47,21 +47,21 @@ def ten_refreshes(provider, client, tokens):
     assert provider.service.execute(
         "SELECT count(DISTINCT grant_id), count(*) FROM oauth_tokens WHERE parent_id IS NOT NULL"
     ) == [(1, 20)]
-    # Whichever the client keeps, it goes on.
+    # Each of the refresh tokens works.
     assert provider.refresh(client, renewed[3]["refresh_token"]).status_int == 200
     assert provider.refresh(client, renewed[7]["refresh_token"]).status_int == 200
     assert ("refresh-reuse", "revoked") not in provider.audit()
 
 
-def test_t34_one_code_from_eight_threads(provider, client_):
+def test_t34_code_works_once_in_eight_threads(provider, client_):
     one_code(provider, client_, 8)
 
 
-def test_t36_ten_refreshes_at_once(provider, client_):
+def test_t36_ten_parallel_refreshes_succeed(provider, client_):
     ten_refreshes(provider, client_, provider.tokens(client_))
 
 
-def test_one_device_code_from_eight_threads(provider):
+def test_device_code_works_once_in_eight_threads(provider):
     codes = provider.wire.post("/oauth/device", COMMAND_LINE.fields).json
     browser = provider.browser()
     fields = {"csrf_token": "", "user_code": codes["user_code"], "decision": "approve"}
@@ -78,7 +78,7 @@ def test_one_device_code_from_eight_threads(provider):
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-def test_races_a_hundred_times(provider, client_):
+def test_races_have_the_same_result_a_hundred_times(provider, client_):
     browser = provider.browser()
     for _ in range(100):
         provider.service.registry["combine_auth.limiter"].storage.reset()

@@ -6,20 +6,20 @@ from tests.functional.auth.oauth_server.conftest import refused
 
 
 def age(provider, seconds):
-    """As if the last rotation had been this long ago."""
+    """Move the last rotation this far into the past."""
     provider.service.execute(
         "UPDATE oauth_tokens SET used_at = used_at - make_interval(secs => :s)", s=seconds
     )
 
 
-def test_rotation(provider, client_):
+def test_a_refresh_rotates_the_token(provider, client_):
     first = provider.tokens(client_)
     answer = provider.refresh(client_, first["refresh_token"])
     assert answer.status_int == 200
     second = answer.json
     assert second["refresh_token"] != first["refresh_token"]
     assert second["scope"] == first["scope"]
-    # The access token of before goes on until it expires.
+    # The old access token works until it expires.
     assert provider.who(first["access_token"]) == "ann@example.com"
     assert provider.who(second["access_token"]) == "ann@example.com"
     assert provider.refresh(client_, second["refresh_token"]).status_int == 200
@@ -32,16 +32,16 @@ def test_t36_reuse_after_the_grace_ends_the_family(provider, confidential):
     second = provider.refresh(client, first["refresh_token"]).json
     age(provider, 31)
     refused(provider.refresh(client, first["refresh_token"]), 400, "invalid_grant")
-    # Both lose: nobody knows which of them is the thief.
+    # Both lose access, because the thief is unknown.
     for tokens in (first, second):
         assert provider.who(tokens["access_token"]) is None
         refused(provider.refresh(client, tokens["refresh_token"]), 400, "invalid_grant")
     assert provider.audit()[-1] == ("refresh-reuse", "revoked")
-    # Another consent to the same client is another family.
+    # Another consent for the same client starts another family.
     assert provider.who(provider.tokens(client)["access_token"])
 
 
-def test_t36_a_lost_answer_can_be_asked_for_again(provider, client_):
+def test_t36_request_can_be_repeated_after_a_lost_response(provider, client_):
     first = provider.tokens(client_)
     lost = provider.refresh(client_, first["refresh_token"]).json
     age(provider, 29)
@@ -52,7 +52,7 @@ def test_t36_a_lost_answer_can_be_asked_for_again(provider, client_):
     assert "refresh-reuse" not in dict(provider.audit())
 
 
-def test_t36_the_grace_is_for_the_same_client_alone(provider, client_):
+def test_t36_grace_period_holds_only_for_the_same_client(provider, client_):
     first = provider.tokens(client_)
     provider.refresh(client_, first["refresh_token"])
     other = provider.register()
@@ -60,7 +60,7 @@ def test_t36_the_grace_is_for_the_same_client_alone(provider, client_):
     assert provider.who(first["access_token"]) == "ann@example.com"
 
 
-def test_t37_wider_is_refused_and_costs_nothing(provider, client_):
+def test_t37_wider_scope_is_rejected_and_the_token_stays_valid(provider, client_):
     first = provider.tokens(client_, scope="projects:read runs:read")
     answer = provider.refresh(client_, first["refresh_token"], scope="projects:read runs:write")
     refused(answer, 400, "invalid_scope")
@@ -72,7 +72,7 @@ def test_t37_wider_is_refused_and_costs_nothing(provider, client_):
     ) == [(0,)]
 
 
-def test_t37_narrower_is_for_the_access_token_alone(provider, client_):
+def test_t37_narrower_scope_applies_only_to_the_access_token(provider, client_):
     first = provider.tokens(client_, scope="projects:read runs:read")
     second = provider.refresh(client_, first["refresh_token"], scope="runs:read").json
     assert second["scope"] == "runs:read"
@@ -81,12 +81,12 @@ def test_t37_narrower_is_for_the_access_token_alone(provider, client_):
 
 
 @pytest.mark.parametrize("token", ["x", "", "cmb_rt_" + "0" * 49, "é", "x" * 5000])
-def test_no_refresh_token(provider, client_, token):
+def test_missing_refresh_token_is_rejected(provider, client_, token):
     error = "invalid_grant" if token else "invalid_request"
     refused(provider.refresh(client_, token), 400, error)
 
 
-def test_access_token_is_no_refresh_token(provider, client_):
+def test_access_token_is_rejected_as_refresh_token(provider, client_):
     tokens = provider.tokens(client_)
     refused(provider.refresh(client_, tokens["access_token"]), 400, "invalid_grant")
 
@@ -100,13 +100,13 @@ def test_access_token_is_no_refresh_token(provider, client_):
         "UPDATE users SET disabled_at = now() WHERE email = 'ann@example.com'",
     ],
 )
-def test_end_of_a_family(provider, client_, change):
+def test_ended_family_is_rejected(provider, client_, change):
     tokens = provider.tokens(client_)
     provider.service.execute(change)
     refused(provider.refresh(client_, tokens["refresh_token"]), 400, "invalid_grant")
 
 
-def test_nothing_outlives_the_grant(provider, client_):
+def test_no_token_outlives_the_grant(provider, client_):
     tokens = provider.tokens(client_)
     provider.service.execute("UPDATE oauth_grants SET expires_at = now() + interval '10 minutes'")
     provider.refresh(client_, tokens["refresh_token"])
@@ -116,7 +116,7 @@ def test_nothing_outlives_the_grant(provider, client_):
     ) == [(2,)]
 
 
-def test_lifetimes(provider, client_):
+def test_tokens_and_grants_have_their_default_lifetimes(provider, client_):
     provider.tokens(client_)
     assert provider.service.execute(
         "SELECT kind, extract(epoch FROM expires_at - created_at)::int FROM oauth_tokens ORDER BY kind"

@@ -11,37 +11,37 @@ from tests.functional.auth.oauth_server.conftest import BACK, VERIFIER, query_of
 
 
 def test_01_pkce_parameters_are_known(provider, client_):
-    # pyramid-oauthlib: AttributeError code_challenge_method.
+    # pyramid-oauthlib raises AttributeError for code_challenge_method.
     assert provider.authorize(client_).status_int == 200
 
 
 @pytest.mark.parametrize("given", [{}, {"grant_type": "x"}])
-def test_02_missing_and_unknown_grant_type(provider, given):
-    # pyramid-oauthlib: AttributeError on None.
+def test_02_missing_or_unknown_grant_type_is_rejected(provider, given):
+    # pyramid-oauthlib raises AttributeError on None.
     error = "unsupported_grant_type" if given else "invalid_request"
     refused(provider.token({"client_id": "x", **given}), 400, error)
 
 
 @pytest.mark.parametrize("response_type", [None, "x"])
-def test_02_missing_and_unknown_response_type(provider, client_, response_type):
+def test_02_missing_or_unknown_response_type_is_rejected(provider, client_, response_type):
     assert "error" in query_of(provider.authorize(client_, response_type=response_type).location)
 
 
-def test_03_revocation_revokes(provider, client_):
-    # pyramid-oauthlib: "pass".
+def test_03_revocation_revokes_the_token(provider, client_):
+    # pyramid-oauthlib does nothing here.
     token = provider.tokens(client_)["access_token"]
     provider.wire.post("/oauth/revoke", {"token": token, **client_.fields})
     assert provider.who(token) is None
 
 
-def test_04_what_the_library_has_not(provider, client_):
+def test_04_missing_endpoints_exist(provider, client_):
     for path in ("/oauth/introspect", "/oauth/device"):
         provider.wire.post(path, {"token": "x"}, status=401)
     provider.wire.get("/.well-known/oauth-authorization-server", status=200)
 
 
-def test_05_a_field_is_no_user(provider):
-    # pyramid-oauthlib: the token is the admin's.
+def test_05_form_field_cannot_name_the_user(provider):
+    # pyramid-oauthlib issues a token of the administrator.
     robot = provider.register(service=True, redirect_uris=[])
     admin = provider.service.user("admin@example.com")
     fields = {"grant_type": "client_credentials", **robot.fields, "user": str(admin.id)}
@@ -49,14 +49,14 @@ def test_05_a_field_is_no_user(provider):
 
 
 @pytest.mark.parametrize("name", ["user", "client", "scopes", "extra_credentials", "request_token"])
-def test_05_not_in_the_form_that_oauthlib_parses_either(provider, name):
+def test_05_form_field_is_hidden_from_oauthlib(provider, name):
     from combine_auth.oauth_server.messages import oauth_request, read_parameters
 
     parameters = read_parameters(f"{name}=x&grant_type=y")
     assert getattr(oauth_request("http://x/", parameters), name) is None
 
 
-def test_06_nothing_from_the_query(provider, client_):
+def test_06_query_parameters_are_ignored(provider, client_):
     answer = provider.wire.post(
         f"/oauth/token?client_secret={client_.secret}",
         {"grant_type": "x", "client_id": client_.client_id},
@@ -68,8 +68,8 @@ def test_06_nothing_from_the_query(provider, client_):
         assert provider.wire.get(f"/whoami?{name}={token}").json["email"] is None
 
 
-def test_07_fatal_errors_have_an_answer(provider, client_):
-    # pyramid-oauthlib: they leave the view.
+def test_07_fatal_errors_get_a_response(provider, client_):
+    # pyramid-oauthlib lets these errors escape from the view.
     assert provider.authorize(client_, client_id="x").status_int == 400
     refused(provider.wire.post("/oauth/device", {"scope": "x"}, status=401), 401, "invalid_client")
 
@@ -90,7 +90,7 @@ def test_08_no_request_attribute_is_claimed(provider):
 
 
 def test_09_the_challenge_is_basic(provider, client_):
-    # oauthlib: Bearer error="invalid_client".
+    # oauthlib sends Bearer error="invalid_client".
     answer = provider.token({"grant_type": "x", "client_id": "x"})
     assert "WWW-Authenticate" not in answer.headers
     answer = provider.token({"grant_type": "client_credentials", "client_id": "x"})
@@ -103,8 +103,8 @@ def test_10_programs_need_no_csrf_token(provider):
         assert answer.json["error"] in ("invalid_request", "invalid_client")
 
 
-def test_11_what_is_not_utf_8(provider, client_):
-    # WebOb: UnicodeDecodeError, a 500.
+def test_11_invalid_utf_8_is_rejected(provider, client_):
+    # WebOb raises UnicodeDecodeError, which becomes a 500.
     browser = provider.browser()
     assert browser.get("/oauth/authorize?state=%FF", expect_errors=True).status_int == 400
     form = "application/x-www-form-urlencoded"
@@ -114,8 +114,8 @@ def test_11_what_is_not_utf_8(provider, client_):
 
 
 @pytest.mark.parametrize("change", [{"redirect_uri": BACK + "2"}, {"code_verifier": None}])
-def test_12_what_does_not_fit_the_code_is_invalid_grant(provider, client_, change):
-    # oauthlib: invalid_request.
+def test_12_mismatch_with_the_code_is_invalid_grant(provider, client_, change):
+    # oauthlib returns invalid_request.
     code = provider.code(client_)
     refused(provider.redeem(client_, code, **change), 400, "invalid_grant")
 
@@ -139,19 +139,19 @@ def test_14_response_mode_and_type_are_exact(provider, client_):
         assert "#" not in location
 
 
-def test_15_plain_is_gone(provider, client_):
+def test_15_plain_challenge_is_rejected(provider, client_):
     plain = {"code_challenge": VERIFIER, "code_challenge_method": "plain"}
     assert query_of(provider.authorize(client_, **plain).location)["error"] == "invalid_request"
 
 
-def test_16_challenge_beyond_ascii(provider, client_):
-    # oauthlib 4: TypeError at the token endpoint.
+def test_16_non_ascii_challenge_is_rejected(provider, client_):
+    # oauthlib 4 raises TypeError at the token endpoint.
     back = query_of(provider.authorize(client_, code_challenge="é" * 43).location)
     assert back["error"] == "invalid_request"
 
 
 def test_17_a_code_is_used_up_before_tokens_are_saved(provider, client_, monkeypatch):
-    # oauthlib: validate, save, invalidate; of eight at once each gets tokens.
+    # oauthlib validates, saves and then invalidates, so eight parallel requests all get tokens.
     from combine_auth.oauth_server import issued_tokens
 
     code = provider.code(client_)
@@ -167,22 +167,22 @@ def test_17_a_code_is_used_up_before_tokens_are_saved(provider, client_, monkeyp
     assert seen == [(True,)]
 
 
-def test_18_two_names_are_an_unknown_client(provider, client_):
-    # oauthlib: server_error.
+def test_18_two_client_ids_are_rejected(provider, client_):
+    # oauthlib returns server_error.
     provider.wire.authorization = ("Basic", (client_.client_id, client_.secret))
     answer = provider.token({"grant_type": "client_credentials", "client_id": "other"})
     refused(answer, 401, "invalid_client")
 
 
-def test_19_metadata_on_a_developers_machine(provider):
-    # oauthlib: ValueError, the issuer must be https.
+def test_19_metadata_works_with_http_on_localhost(provider):
+    # oauthlib raises ValueError, because the issuer must use https.
     assert provider.issuer.startswith("http://")
     known = provider.wire.get("/.well-known/oauth-authorization-server").json
     assert known["issuer"] == provider.issuer
 
 
 def test_20_device_code_has_256_bits(provider):
-    # oauthlib: 30 characters, and the name looked for in the body alone.
+    # oauthlib makes 30 characters and reads the client name only from the body.
     client = provider.register(device=True, redirect_uris=[])
     provider.wire.authorization = ("Basic", (client.client_id, client.secret))
     answer = provider.wire.post("/oauth/device", {"scope": "runs:read"})
@@ -195,6 +195,6 @@ def test_21_device_grant_must_be_registered(provider, client_):
 
 
 def test_22_parameters_without_a_value_count_as_absent(provider, client_):
-    # RFC 6749, 3.1 and 3.2. oauthlib: an empty text is a value.
+    # See RFC 6749, 3.1 and 3.2. oauthlib treats an empty text as a value.
     code = provider.code(client_, redirect_uri=None)
     assert provider.redeem(client_, code, redirect_uri="", scope="").status_int == 200

@@ -1,4 +1,4 @@
-"""Fixtures for the application with two providers that can be made to lie or fail."""
+"""Fixtures for the application with two identity providers that can lie or fail."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ CSRF = "combine_csrf"
 SESSION = "combine_session"
 BROWSER = "combine_browser"
 HOST = "http://localhost:8000"
-# What LyingIssuer says unless it is told otherwise.
+# LyingIssuer returns this unless a test changes it.
 SUBJECT = "110169484474386276334"
 
 
 class Browser:
-    """Somebody's browser on the service."""
+    """A browser on the service."""
 
     def __init__(self, service: Service, **environ: str) -> None:
         self.service = service
@@ -35,35 +35,35 @@ class Browser:
         self.client.set_cookie(CSRF, "0" * 32)
 
     def post(self, path: str, fields: dict[str, str] | None = None, **more: Any) -> TestResponse:
-        """Send a form of ours."""
-        # WebTest quotes what it is told to set.
+        """Submit a form of the service."""
+        # WebTest quotes the values of cookies that a test sets.
         headers = {"X-CSRF-Token": self.client.cookies[CSRF].strip('"')}
         return self.client.post(path, fields or {}, headers=headers, **more)
 
     def start(self, provider: str = "google", **fields: str) -> str:
-        """Press the provider's button: the address of the provider."""
+        """Press the provider's button. Return the address of the provider."""
         answer = self.post(f"/auth/{provider}/start", fields, status=303)
         assert not answer.location.startswith(HOST), answer.location
         return answer.location
 
     def come_back(self, address: str, **more: Any) -> TestResponse:
-        """Open the address that the provider sends the browser to."""
+        """Open the address that the provider redirects to."""
         assert address.startswith(HOST)
         return self.client.get(address.removeprefix(HOST), **{"status": 303, **more})
 
     def sign_in(
         self, issuer: LyingIssuer, provider: str = "google", fields: Any = None, **claims: Any
     ) -> TestResponse:
-        """There and back again."""
+        """Sign in with the provider."""
         url = self.start(provider, **(fields or {}))
         return self.come_back(issuer.callback_url(url, **claims))
 
     def whoami(self) -> str | None:
-        """The address of who is signed in."""
+        """Return the email address of the current user."""
         return self.client.get("/whoami").json["email"]
 
     def failure(self, answer: TestResponse, code: str, status: int) -> TestResponse:
-        """The error page that this answer leads to, after a look at it."""
+        """Check the error page that this response leads to, and return it."""
         assert answer.status_int == 303, answer
         target = urlsplit(answer.location)
         query = parse_qs(target.query)
@@ -82,20 +82,20 @@ def _issuers() -> Iterator[dict[str, LyingIssuer]]:
 
 @pytest.fixture
 def google(_issuers: dict[str, LyingIssuer]) -> Iterator[LyingIssuer]:
-    """A provider like Google, as new."""
+    """A provider like Google, in its initial state."""
     yield _issuers["google"]
     _issuers["google"].reset()
 
 
 @pytest.fixture
 def microsoft(_issuers: dict[str, LyingIssuer]) -> Iterator[LyingIssuer]:
-    """A provider like Microsoft, as new."""
+    """A provider like Microsoft, in its initial state."""
     yield _issuers["microsoft"]
     _issuers["microsoft"].reset()
 
 
 def registration(name: str, issuer: LyingIssuer) -> dict[str, str]:
-    """The ini keys of a service that is registered there."""
+    """Return the ini keys of a service that is registered with these providers."""
     return {
         f"combine_auth.{name}.issuer": issuer.configured_issuer,
         f"combine_auth.{name}.client_id": issuer.client_id,
@@ -110,7 +110,7 @@ MakeService = Callable[..., Service]
 def make_service(
     database_url: str, google: LyingIssuer, microsoft: LyingIssuer
 ) -> Iterator[MakeService]:
-    """``make_service(**more)``: the application in development, with both, and further ini keys."""
+    """``make_service(**more)``: the application in development, with both providers and more ini keys."""
     made: list[Service] = []
 
     def make(more: dict[str, str] | None = None, base: dict[str, str] = DEVELOPMENT) -> Service:
@@ -148,11 +148,11 @@ def _of_the_session(_issuers: dict[str, LyingIssuer], worker_database: str) -> S
 def service(
     _of_the_session: Service, database_url: str, google: LyingIssuer, microsoft: LyingIssuer
 ) -> Iterator[Service]:
-    """The application with both providers, of which it knows nothing yet."""
+    """The application with both providers, before it has read their metadata."""
     registry = _of_the_session.registry
     settings = registry[SETTINGS_KEY].get(AuthSettings)
-    # All that it keeps in memory: what it has learned of the providers. No plugins: to look through what
-    # is installed takes longer than most tests.
+    # This is everything that it keeps in memory: the metadata of the providers. Plugins are left
+    # out, because scanning the installed packages takes longer than most tests.
     with patch("combine_auth.openid.providers.load_plugins", return_value={}):
         registry[REGISTRY_KEY] = make_identity_providers(settings, registry.settings)
     yield _of_the_session
@@ -161,7 +161,7 @@ def service(
 
 @pytest.fixture
 def browser(service: Service) -> Browser:
-    """Ann's browser."""
+    """The browser of Ann."""
     return Browser(service)
 
 
@@ -175,7 +175,7 @@ def count(service: Service, table: str) -> int:
 
 
 def audit(service: Service, action: str = "sign-in") -> list[str]:
-    """The outcomes of this action, in the order in which they were written."""
+    """Return the outcomes of this audit action, oldest first."""
     rows = service.execute(
         "SELECT outcome FROM audit_events WHERE action = :action ORDER BY id", action=action
     )

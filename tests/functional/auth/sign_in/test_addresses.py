@@ -18,7 +18,7 @@ SPELLINGS = [
 
 
 def store(service, email):
-    """As an earlier release did: as it is written."""
+    """Store the address as it is written, like an earlier release."""
     service.execute(
         "INSERT INTO users (id, email, name, is_admin)"
         " VALUES (gen_random_uuid(), :email, 'Ann', false)",
@@ -27,7 +27,7 @@ def store(service, email):
 
 
 @pytest.mark.parametrize("written", SPELLINGS)
-def test_an_account_from_before_is_found_and_not_made_again(service, google, written):
+def test_an_account_of_an_earlier_release_is_found(service, google, written):
     store(service, written)
     for spelling in SPELLINGS:
         with service.session() as session:
@@ -38,7 +38,7 @@ def test_an_account_from_before_is_found_and_not_made_again(service, google, wri
     assert count(service, "users") == 1
 
 
-def test_accounts_that_collide_are_listed_and_left_alone(service):
+def test_accounts_that_collide_are_listed_and_not_changed(service):
     for email in (SPELLINGS[2], SPELLINGS[0], "b@x.de", "b@x.de.", "c@m\u00fcnchen.de"):
         store(service, email)
     expected = [("ann@m\u00fcnchen.de", "ann@xn--mnchen-3ya.de"), ("b@x.de", "b@x.de.")]
@@ -53,7 +53,7 @@ def test_accounts_that_collide_are_listed_and_left_alone(service):
 @pytest.mark.parametrize(
     "email", ["ann@localhost", "ann@intranet.test", "0f@unverified.invalid", "ann@x.Example."]
 )
-def test_reserved_address_of_a_provider_is_not_taken(service, browser, google, email):
+def test_a_reserved_address_from_a_provider_is_not_used(service, browser, google, email):
     browser.sign_in(google, email=email)
     [(stored,)] = service.execute("SELECT email FROM users")
     assert stored.endswith("@unverified.invalid")

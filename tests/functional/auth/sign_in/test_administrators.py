@@ -21,11 +21,11 @@ def token_of(service, user, scopes=None):
 
 
 @pytest.mark.parametrize("setting", ["", "ADMIN_SUBJECTS"])
-def test_what_is_from_before_does_not_get_the_rights(service, setting):
+def test_older_sessions_and_tokens_do_not_get_administrator_rights(service, setting):
     user = service.user()
     cookie = service.cookie(user)
     unlimited, plain = token_of(service, user), token_of(service, user, ["projects:read"])
-    # An earlier release let anybody choose these scopes.
+    # An earlier release let every user choose these scopes.
     forged = token_of(service, user, ["projects:write"])
     service.execute(
         "UPDATE personal_access_tokens SET scopes = '{projects:write,users:write}'"
@@ -49,7 +49,7 @@ def test_what_is_from_before_does_not_get_the_rights(service, setting):
     assert audit(service, "admin-revoke") == ["ok"]
 
 
-def test_a_subject_that_is_taken_out_is_no_administrator(make_service, google):
+def test_a_subject_removed_from_the_setting_loses_the_rights(make_service, google):
     subject = f"{google.issuer}|{SUBJECT}"
     service = make_service({"combine_auth.admin_subjects": subject})
     browser = Browser(service)
@@ -64,7 +64,7 @@ def test_a_subject_that_is_taken_out_is_no_administrator(make_service, google):
     assert service.execute("SELECT is_admin, admin_by_setting FROM users") == [(False, False)]
 
 
-def test_what_an_operator_granted_stays(make_service, google):
+def test_rights_granted_by_an_operator_stay(make_service, google):
     service = make_service({"combine_auth.admin_subjects": f"{google.issuer}|{SUBJECT}"})
     Browser(service).sign_in(google)
     with service.session() as session:
@@ -74,7 +74,7 @@ def test_what_an_operator_granted_stays(make_service, google):
     assert service.execute("SELECT is_admin FROM users") == [(True,)]
 
 
-def test_who_removes_the_named_identity_is_no_administrator(make_service, google, microsoft):
+def test_unlinking_the_named_identity_removes_the_rights(make_service, google, microsoft):
     subject = f"{google.issuer}|{SUBJECT}"
     service = make_service({"combine_auth.admin_subjects": subject})
     browser = Browser(service)

@@ -24,7 +24,7 @@ def state_of(url):
     return parse_qs(urlsplit(url).query)["state"][0]
 
 
-def test_signs_in(service, browser, google):
+def test_callback_signs_in(service, browser, google):
     answer = browser.sign_in(google, fields={"next": "/whoami?a=1"})
     assert answer.location == f"{HOST}/whoami?a=1"
     assert browser.whoami() == "ann@example.com"
@@ -39,13 +39,13 @@ def test_signs_in(service, browser, google):
     assert audit(service, "user-create") == ["ok"]
 
 
-def test_signs_in_again(service, browser, google):
+def test_callback_signs_in_a_known_user(service, browser, google):
     browser.sign_in(google)
     Browser(service).sign_in(google)
     assert [count(service, table) for table in ("users", "identities", "sessions")] == [1, 1, 2]
 
 
-def test_request_is_as_the_standards_say(browser, google):
+def test_authorization_request_follows_the_standards(browser, google):
     url = urlsplit(browser.start())
     asked = {name: one for name, [one] in parse_qs(url.query).items()}
     assert asked["response_type"] == "code"
@@ -56,7 +56,7 @@ def test_request_is_as_the_standards_say(browser, google):
     assert asked["scope"].split()[0] == "openid"
 
 
-def test_table_holds_nothing_worth_stealing(service, browser, google):
+def test_table_contains_no_usable_secrets(service, browser, google):
     url = browser.start(next="/whoami")
     asked = {name: one for name, [one] in parse_qs(urlsplit(url).query).items()}
     [row] = service.execute("SELECT to_jsonb(a)::text FROM sign_in_attempts a")
@@ -68,7 +68,7 @@ def test_table_holds_nothing_worth_stealing(service, browser, google):
     assert verifier not in row[0]
 
 
-def test_cookie_of_the_browser(browser):
+def test_browser_gets_a_cookie(browser):
     answer = browser.post("/auth/google/start", status=303)
     [cookie] = [c for c in answer.headers.getall("Set-Cookie") if c.startswith(f"{BROWSER}=")]
     assert "HttpOnly" in cookie
@@ -103,9 +103,9 @@ def test_deployed_cookie_has_the_host_prefix(make_service, google):
 
 
 class TestT01LoginCsrf:
-    """A callback with a valid code and another browser's state."""
+    """A callback with a valid code and the state of another browser."""
 
-    def test_is_refused(self, service, browser, google):
+    def test_state_of_another_browser_is_rejected(self, service, browser, google):
         mallory = Browser(service)
         trap = google.callback_url(mallory.start(), sub="mallory")
         browser.start()
@@ -114,16 +114,16 @@ class TestT01LoginCsrf:
         assert google.counts["token"] == 0
         assert count(service, "sessions") == 0
         assert audit(service) == ["state_mismatch"]
-        # Nor has it used up what is Mallory's.
+        # The attempt of Mallory is still usable.
         assert mallory.come_back(trap).location == f"{HOST}/"
 
-    def test_without_any_cookie(self, service, google):
+    def test_callback_without_a_cookie_is_rejected(self, service, google):
         trap = google.callback_url(Browser(service).start())
         victim = Browser(service)
         victim.failure(victim.come_back(trap), "state_mismatch", 400)
         assert google.counts["token"] == 0
 
-    def test_somebody_signed_in_stays_who_they_are(self, service, browser, google):
+    def test_signed_in_user_stays_signed_in(self, service, browser, google):
         browser.sign_in(google)
         trap = google.callback_url(
             Browser(service).start(), sub="mallory", email="mallory@example.com"
@@ -132,7 +132,7 @@ class TestT01LoginCsrf:
         assert browser.whoami() == "ann@example.com"
 
     @pytest.mark.parametrize("cookie", ["", "x", "\xff", "a" * 42, "a" * 44, "a" * 5000])
-    def test_odd_cookie(self, browser, google, cookie):
+    def test_malformed_cookie_is_rejected(self, browser, google, cookie):
         url = browser.start()
         browser.client.reset()
         answer = browser.client.get(
@@ -142,22 +142,22 @@ class TestT01LoginCsrf:
 
 
 class TestT02State:
-    """Missing, replayed, too old."""
+    """A missing, used or expired state."""
 
-    def test_missing(self, service, browser, google):
+    def test_missing_state_is_rejected(self, service, browser, google):
         for query in ("", "?code=x", "?state=&code=x", "?error=access_denied"):
             answer = browser.client.get(f"/auth/google/callback{query}")
             browser.failure(answer, "state_missing", 400)
-        # Anybody can do this again and again: one row per address and hour.
+        # Anyone can repeat this. The audit gets one row per address and hour.
         assert audit(service) == ["state_missing"]
 
     @pytest.mark.parametrize("state", ["x", "a" * 43, "%00", "%ff" * 43, "a" * 10_000, "é" * 43])
-    def test_unknown(self, browser, state):
+    def test_unknown_state_is_rejected(self, browser, state):
         browser.start()
         answer = browser.client.get("/auth/google/callback", {"state": state, "code": "x"})
         browser.failure(answer, "state_mismatch", 400)
 
-    def test_used(self, service, browser, google):
+    def test_used_state_is_rejected(self, service, browser, google):
         back = google.callback_url(browser.start())
         browser.come_back(back)
         browser.client.cookies.pop(SESSION, None)
@@ -167,7 +167,7 @@ class TestT02State:
         assert "already finished" in page
         assert google.counts["token"] == 1
 
-    def test_expired(self, service, browser, google):
+    def test_expired_state_is_rejected(self, service, browser, google):
         back = google.callback_url(browser.start())
         service.execute("UPDATE sign_in_attempts SET expires_at = now()")
         page = browser.failure(browser.come_back(back), "state_expired", 400)
@@ -181,7 +181,7 @@ class TestT02State:
         ]
 
     @pytest.mark.parametrize("late", ["used", "expired", "missing"])
-    def test_whoever_is_inside_goes_on(self, service, browser, google, late):
+    def test_signed_in_user_is_redirected(self, service, browser, google, late):
         browser.sign_in(google)
         back = google.callback_url(browser.start(next="/whoami"))
         if late == "used":
@@ -194,7 +194,7 @@ class TestT02State:
         assert browser.come_back(back).location == f"{HOST}{goes_to}"
         assert browser.whoami() == "ann@example.com"
 
-    def test_twice(self, browser, google):
+    def test_repeated_parameter_is_rejected(self, browser, google):
         query = urlsplit(google.callback_url(browser.start())).query
         for again in (query, "code=x", "state=x", "iss=x&iss=y", "error=a&error=b"):
             answer = browser.client.get(f"/auth/google/callback?{query}&{again}")
@@ -203,7 +203,7 @@ class TestT02State:
 
 
 def test_t03_state_of_another_provider(service, browser, google, microsoft):
-    """T03: Google's state comes back from Microsoft."""
+    """T03: Microsoft returns the state of Google."""
     back = google.callback_url(browser.start("google"))
     answer = browser.come_back(back.replace("/google/", "/microsoft/"))
     browser.failure(answer, "state_mismatch", 400)
@@ -214,19 +214,19 @@ def test_t03_state_of_another_provider(service, browser, google, microsoft):
 class TestT04MixUp:
     """The callback names another issuer (RFC 9207)."""
 
-    def test_issuer_of_the_other_provider(self, service, browser, google, microsoft):
+    def test_issuer_of_the_other_provider_is_rejected(self, service, browser, google, microsoft):
         url = browser.start("google")
         back = f"{google.callback_url(url)}&iss={microsoft.issuer}"
         browser.failure(browser.come_back(back), "issuer_mismatch", 400)
         assert google.counts["token"] == 0
         assert audit(service) == ["issuer_mismatch"]
 
-    def test_own_issuer(self, browser, google):
+    def test_own_issuer_is_accepted(self, browser, google):
         url = browser.start("google")
         browser.come_back(f"{google.callback_url(url)}&iss={google.issuer}")
         assert browser.whoami() == "ann@example.com"
 
-    def test_absent_although_announced(self, make_service):
+    def test_missing_issuer_is_rejected_if_announced(self, make_service):
         with LyingIssuer(announces_iss=True) as careful:
             service = make_service(registration("google", careful))
             browser = Browser(service)
@@ -241,16 +241,16 @@ class TestT04MixUp:
 
 
 class TestT05Replay:
-    """The back button, or a double click."""
+    """The user presses the back button or double-clicks."""
 
-    def test_back_button(self, browser, google):
+    def test_back_button_changes_nothing(self, browser, google):
         back = google.callback_url(browser.start(next="/whoami"))
         browser.come_back(back)
         for _ in range(3):
             assert browser.come_back(back).location == f"{HOST}/whoami"
         assert google.counts["token"] == 1
 
-    def test_many_at_once(self, service, browser, google):
+    def test_parallel_callbacks_redeem_the_code_once(self, service, browser, google):
         back = google.callback_url(browser.start())
         cookie = f"{BROWSER}={browser.client.cookies[BROWSER]}"
         gate = threading.Barrier(8)
@@ -272,8 +272,8 @@ class TestT05Replay:
         assert count(service, "sessions") == 1
 
 
-def test_t06_injected_code(service, browser, google):
-    """T06: the code of another sign-in; PKCE lets the provider refuse it."""
+def test_t06_injected_code_is_rejected(service, browser, google):
+    """T06: with the code of another sign-in, PKCE makes the provider reject it."""
     stolen = parse_qs(urlsplit(google.callback_url(Browser(service).start(), sub="ann")).query)
     url = browser.start()
     back = f"{HOST}/auth/google/callback?state={state_of(url)}&code={stolen['code'][0]}"
@@ -283,15 +283,15 @@ def test_t06_injected_code(service, browser, google):
 
 
 class TestSeveralTabs:
-    """Each has its own attempt; one cookie serves all."""
+    """Each tab has its own attempt. They share one cookie."""
 
-    def test_all_end_well_in_any_order(self, service, browser, google):
+    def test_all_tabs_succeed_in_any_order(self, service, browser, google):
         urls = [browser.start(next=f"/tab{number}") for number in range(5)]
         for number in (3, 0, 4, 1, 2):
             answer = browser.come_back(google.callback_url(urls[number]))
             assert answer.location == f"{HOST}/tab{number}"
         assert google.counts["token"] == 5
-        # Each ended the session before it.
+        # Each sign-in ended the session of the earlier one.
         assert count(service, "sessions") == 1
 
     def test_the_oldest_of_eleven_is_forgotten(self, service, browser, google):
@@ -301,14 +301,14 @@ class TestSeveralTabs:
         browser.come_back(google.callback_url(urls[1]))
         assert browser.whoami() == "ann@example.com"
 
-    def test_used_ones_are_not_counted(self, service, browser, google):
+    def test_used_attempts_are_not_counted(self, service, browser, google):
         for _ in range(12):
             browser.sign_in(google)
         url = browser.start()
         assert count(service, "sign_in_attempts") == 13
         browser.come_back(google.callback_url(url))
 
-    def test_other_browsers_are_not_touched(self, service, browser, google):
+    def test_attempts_of_other_browsers_stay(self, service, browser, google):
         url = browser.start()
         other = Browser(service)
         for _ in range(12):
@@ -317,7 +317,7 @@ class TestSeveralTabs:
         assert browser.whoami() == "ann@example.com"
 
 
-def test_attempts_long_over_are_swept(service, browser):
+def test_old_attempts_are_deleted(service, browser):
     for _ in range(3):
         browser.start()
     service.execute(
@@ -329,7 +329,7 @@ def test_attempts_long_over_are_swept(service, browser):
 
 
 class TestSecretKey:
-    """Rotation with overlap."""
+    """Rotation of the secret key, with an overlap."""
 
     OLD = "1f3b9a7c5d1e8246a9b0c7d3e5f18264"
     NEW = "2f3b9a7c5d1e8246a9b0c7d3e5f18264"
@@ -341,12 +341,12 @@ class TestSecretKey:
         after.client.set_cookie(BROWSER, before.client.cookies[BROWSER])
         return after, after.come_back(back)
 
-    def test_attempts_under_way_end_well(self, make_service, google):
+    def test_attempts_in_progress_succeed(self, make_service, google):
         old = {"combine_core.secret_key_old": self.OLD}
         browser, _ = self.finish_with(make_service, google, old)
         assert browser.whoami() == "ann@example.com"
 
-    def test_without_overlap_they_begin_again(self, make_service, google, caplog):
+    def test_attempts_in_progress_fail_without_overlap(self, make_service, google, caplog):
         caplog.set_level(logging.INFO)
         browser, answer = self.finish_with(make_service, google, {})
         browser.failure(answer, "state_expired", 400)
@@ -354,15 +354,15 @@ class TestSecretKey:
 
 
 @pytest.mark.parametrize("method", ["post", "put", "delete", "patch"])
-def test_callback_takes_no_other_method(browser, google, method):
+def test_callback_rejects_other_methods(browser, google, method):
     back = google.callback_url(browser.start()).removeprefix(HOST)
     answer = getattr(browser.client, method)(back, status=405)
     assert "GET" in answer.headers["Allow"]
     assert google.counts["token"] == 0
 
 
-def test_database_trouble_after_the_provider_is_tried_again(service, browser, google):
-    """A code is good for once: the request that pyramid_retry repeats does not ask again."""
+def test_database_error_after_the_provider_is_retried(service, browser, google):
+    """A code works once, so the retry of pyramid_retry does not redeem it again."""
     from psycopg2.errors import SerializationFailure
     from sqlalchemy import event
 
@@ -384,8 +384,8 @@ def test_database_trouble_after_the_provider_is_tried_again(service, browser, go
     assert browser.whoami() == "ann@example.com"
 
 
-def test_unanswered_provider_is_no_secret(browser, google, caplog):
-    """Neither the log nor the page says the secret, the code or the state."""
+def test_provider_timeout_reveals_no_secrets(browser, google, caplog):
+    """Neither the log nor the page contains the secret, the code or the state."""
     caplog.set_level(logging.DEBUG)
     google.faults["token"] = Fault(500, "canary-of-the-body")
     url = browser.start()

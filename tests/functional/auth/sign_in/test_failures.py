@@ -17,9 +17,9 @@ from tests.oidc_issuer import Fault
 
 
 class TestT18AccessDenied:
-    """The person pressed Cancel."""
+    """The user pressed Cancel."""
 
-    def test_is_no_drama(self, service, browser, google, caplog):
+    def test_cancel_shows_a_calm_page(self, service, browser, google, caplog):
         caplog.set_level(logging.INFO)
         back = google.deny(browser.start())
         page = browser.failure(browser.come_back(back), "access_denied", 400)
@@ -29,7 +29,7 @@ class TestT18AccessDenied:
         assert google.counts["token"] == 0
         assert audit(service) == ["access_denied"]
 
-    def test_text_of_the_provider_goes_nowhere(self, service, browser, google, caplog):
+    def test_text_of_the_provider_is_not_shown(self, service, browser, google, caplog):
         caplog.set_level(logging.INFO)
         evil = "<script>alert(1)</script>\r\nSet-Cookie: a=b\r\n\x00\x1b[31m" + "x" * 2000
         back = google.deny(browser.start(), error_description=evil)
@@ -48,11 +48,11 @@ class TestT18AccessDenied:
         assert "alert(1)" in detail
         assert len(detail) < 500
 
-    def test_needs_a_state_too(self, service, browser, google):
+    def test_error_without_a_state_is_rejected(self, service, browser, google):
         foreign = google.deny(Browser(service).start())
         browser.failure(browser.come_back(foreign), "state_mismatch", 400)
 
-    def test_uses_the_attempt_up(self, browser, google):
+    def test_error_uses_up_the_attempt(self, browser, google):
         url = browser.start()
         browser.come_back(google.deny(url))
         browser.failure(browser.come_back(google.callback_url(url)), "state_used", 400)
@@ -71,23 +71,23 @@ class TestT18AccessDenied:
         ("\x00\xff<b>", "provider_error", 502),
     ],
 )
-def test_t19_errors_of_the_callback(browser, google, error, code, status):
-    """T19: what is unknown has the generic code."""
+def test_t19_callback_errors_have_codes(browser, google, error, code, status):
+    """T19: an unknown error gets the generic code."""
     back = google.deny(browser.start(), error=error)
     page = browser.failure(browser.come_back(back), code, status)
     assert "<b>" not in page
 
 
-def test_neither_code_nor_error(browser, google):
+def test_callback_without_code_and_error_is_rejected(browser, google):
     back = google.callback_url(browser.start()).partition("&code=")[0]
     browser.failure(browser.come_back(back), "provider_error", 502)
     assert google.counts["token"] == 0
 
 
 class TestProviderDown:
-    """503 with Retry-After; the other provider still works."""
+    """The page is a 503 with Retry-After, and the other provider still works."""
 
-    def test_at_the_start(self, service, browser, google, microsoft):
+    def test_unreachable_provider_at_the_start_gets_503(self, service, browser, google, microsoft):
         google.faults["discovery"] = Fault(500)
         answer = browser.post("/auth/google/start")
         page = browser.failure(answer, "provider_unavailable", 503)
@@ -100,7 +100,7 @@ class TestProviderDown:
     @pytest.mark.parametrize(
         "fault", [Fault(503), Fault(reset=True), Fault(cut=True), Fault(500, "<html>")]
     )
-    def test_at_the_end(self, service, browser, google, fault):
+    def test_unreachable_provider_at_the_callback_gets_503(self, service, browser, google, fault):
         google.faults["token"] = fault
         answer = browser.come_back(google.callback_url(browser.start()))
         page = browser.failure(answer, "provider_unavailable", 503)
@@ -109,13 +109,13 @@ class TestProviderDown:
         assert audit(service) == ["provider_unavailable"]
 
     @pytest.mark.parametrize("expires_in", [float("inf"), float("nan"), {"a": 1}, "9" * 5000])
-    def test_a_number_that_cannot_be(self, service, browser, google, expires_in):
+    def test_impossible_expires_in_is_rejected(self, service, browser, google, expires_in):
         google.token_answer = lambda honest: {**honest, "expires_in": expires_in}
         answer = browser.come_back(google.callback_url(browser.start()))
         browser.failure(answer, "provider_error", 502)
         assert audit(service) == ["provider_error"]
 
-    def test_it_comes_back(self, browser, google):
+    def test_sign_in_works_after_the_provider_recovers(self, browser, google):
         google.faults["token"] = Fault(503, times=1)
         browser.come_back(google.callback_url(browser.start()))
         browser.sign_in(google)
@@ -123,14 +123,14 @@ class TestProviderDown:
 
 
 class TestInvalidClient:
-    """The runbook's "OAuth Login Fails"."""
+    """The remedy in the runbook is "OAuth Login Fails"."""
 
     def page(self, browser, google):
         google.client_secret = "another"
         answer = browser.come_back(google.callback_url(browser.start()))
         return answer, browser.failure(answer, "invalid_client", 502)
 
-    def test_tells_the_operator_what_to_do(self, browser, google):
+    def test_page_tells_the_operator_the_remedy(self, browser, google):
         _, page = self.page(browser, google)
         assert page.html.find("h1").text == "Invalid client"
         steps = page.html.find("details").text
@@ -143,7 +143,7 @@ class TestInvalidClient:
         ):
             assert words in steps
 
-    def test_logs_one_line_with_the_remedy(self, browser, google, caplog):
+    def test_log_has_one_line_with_the_remedy(self, browser, google, caplog):
         caplog.set_level(logging.INFO)
         self.page(browser, google)
         [line] = [r for r in caplog.records if "invalid_client" in r.getMessage()]
@@ -151,7 +151,7 @@ class TestInvalidClient:
         assert "GOOGLE_CLIENT_SECRET" in line.getMessage()
         assert f"{HOST}/auth/google/callback" in line.getMessage()
 
-    def test_secret_is_nowhere(self, service, browser, google, caplog):
+    def test_secret_is_not_shown_or_logged(self, service, browser, google, caplog):
         caplog.set_level(logging.DEBUG)
         secret = google.client_secret
         answer, page = self.page(browser, google)
@@ -187,7 +187,7 @@ class TestCounts:
         assert found.cause != "wrong_secret"
         assert found.data["failed_sign_ins"] == {"google": {"invalid_client": 10}}
 
-    def test_an_error_that_the_browser_brings_says_nothing_of_the_secret(
+    def test_invalid_client_in_the_query_is_not_counted_as_wrong_secret(
         self, service, browser, counts
     ):
         for _ in range(10):
@@ -197,18 +197,18 @@ class TestCounts:
         assert counts.by_provider_and_code() == {("google", "invalid_client"): 10}
         assert counts.secret_refusals() == {}
 
-    def test_a_name_that_somebody_made_up_is_not_counted_as_such(self, browser, counts):
+    def test_invented_provider_name_is_counted_as_unknown(self, browser, counts):
         browser.client.get("/auth/made_up/callback", status=303)
         assert counts.by_provider_and_code() == {("unknown", "provider_not_configured"): 1}
 
-    def test_one_row_per_address_and_hour(self, service):
+    def test_audit_gets_one_row_per_address_and_hour(self, service):
         for address in ("192.0.2.1", "192.0.2.2"):
             client = service.client(REMOTE_ADDR=address)
             for query in ("", "?state=x&code=y", "?error=access_denied"):
                 client.get(f"/auth/google/callback{query}", status=303)
         assert audit(service) == ["state_missing"] * 2
         with service.session() as session:
-            # The events cannot be changed, so that the hour goes by in another way.
+            # Events cannot be changed, so the test moves the clock of the limit instead.
             session.execute(sa.text("SET LOCAL session_replication_role = replica"))
             session.execute(
                 sa.text("UPDATE audit_events SET created_at = created_at - interval '61 minutes'")
@@ -218,10 +218,10 @@ class TestCounts:
 
 
 class TestErrorPage:
-    """It is shown to whoever types its address."""
+    """The page is the same for a user who types its address."""
 
     @pytest.mark.parametrize("code", list(FailureCode))
-    def test_every_code_has_words(self, browser, code):
+    def test_every_code_has_a_text(self, browser, code):
         words = FAILURE_PAGES[code]
         page = browser.client.get("/auth/error", {"code": code}, status=words.status)
         assert page.html.find("h1").text == words.title.format(provider="The provider")
@@ -231,11 +231,11 @@ class TestErrorPage:
         assert words.status in {400, 403, 404, 409, 429, 502, 503}
 
     @pytest.mark.parametrize("query", ["", "?code=x", "?code[]=1", "?" + "a&" * 5000])
-    def test_unknown_code(self, browser, query):
+    def test_unknown_code_gets_the_generic_text(self, browser, query):
         page = browser.client.get(f"/auth/error{query}", status=400)
         assert page.html.find("h1").text == "This sign-in did not work"
 
-    def test_nothing_typed_is_believed(self, browser):
+    def test_parameters_are_not_shown(self, browser):
         page = browser.client.get(
             "/auth/error",
             {
@@ -250,13 +250,13 @@ class TestErrorPage:
         for text in ("evil.example", "555-1234", "EVIL"):
             assert text not in page.text
 
-    def test_asks_neither_database_nor_who_is_there(self, service, browser, google):
+    def test_page_sends_no_statement(self, service, browser, google):
         browser.sign_in(google)
         with service.statements() as sent:
             browser.client.get("/auth/error", {"code": "provider_unavailable"}, status=503)
         assert sent == []
 
-    def test_shows_the_request_id_of_the_failed_request(self, service, browser, google):
+    def test_page_shows_the_id_of_the_failed_request(self, service, browser, google):
         answer = browser.client.get(
             "/auth/google/callback", headers={"X-Request-ID": "failed-request-1"}
         )
@@ -266,8 +266,8 @@ class TestErrorPage:
         [(stored,)] = service.execute("SELECT request_id FROM audit_events")
         assert stored == "failed-request-1"
 
-    def test_location_is_clean(self, browser, google):
-        """Code and state are gone from the address."""
+    def test_location_contains_no_code_or_state(self, browser, google):
+        """Code and state are not in the address of the page."""
         google.faults["token"] = Fault(503)
         back = google.callback_url(browser.start())
         answer = browser.come_back(back)
@@ -282,13 +282,13 @@ class TestErrorPage:
 @pytest.mark.parametrize(
     "address", ["error?code", "sign-in?next", "invitation?token", "google/callback?state"]
 )
-def test_a_query_that_cannot_be_decoded_is_refused(browser, address):
+def test_undecodable_query_is_rejected(browser, address):
     page = browser.client.get(f"/auth/{address}=%ff", status=400)
     assert "not UTF-8" in page.html.find("main").text
 
 
-def test_failure_undoes_what_was_changed(service, browser, google):
-    """A failure late in the transaction leaves nothing half stored."""
+def test_failure_rolls_back_all_changes(service, browser, google):
+    """A failure late in the transaction stores nothing."""
     user = service.user("ann@example.com")
     answer = browser.sign_in(google)
     browser.failure(answer, "email_in_use", 409)

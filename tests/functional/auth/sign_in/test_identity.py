@@ -24,10 +24,10 @@ def emails(service):
 
 
 class TestT20UnverifiedAddress:
-    """Whoever merely claims an address does not get the account that has it."""
+    """An unverified address does not give access to the account with that address."""
 
     @pytest.mark.parametrize("verified", [False, "false", None, "yes", 0, [], "True"])
-    def test_makes_an_account_of_its_own(self, service, browser, google, verified):
+    def test_unverified_address_creates_a_new_account(self, service, browser, google, verified):
         ann = service.user("ann@example.com")
         browser.sign_in(google, email_verified=verified)
         assert browser.whoami() != "ann@example.com"
@@ -41,30 +41,30 @@ class TestT20UnverifiedAddress:
             ("ann@example.com", False)
         ]
 
-    def test_verified_address_of_another_account(self, service, browser, google):
+    def test_verified_address_of_another_account_is_rejected(self, service, browser, google):
         service.user("Ann@Example.com")
         page = browser.failure(browser.sign_in(google), "email_in_use", 409)
         assert "already has an account" in page
         assert count(service, "identities") == 0
 
-    def test_no_address_at_all(self, service, browser, google):
+    def test_missing_address_creates_an_account(self, service, browser, google):
         browser.sign_in(google, email=None, name=None)
         [(email, name)] = service.execute("SELECT email, name FROM users")
         assert email.endswith("@unverified.invalid")
         assert name == "Somebody from google"
 
-    def test_it_is_the_same_account_next_time(self, service, browser, google):
+    def test_next_sign_in_uses_the_same_account(self, service, browser, google):
         browser.sign_in(google, email_verified=False)
         Browser(service).sign_in(google, email_verified=False)
         assert count(service, "users") == 1
 
-    def test_address_is_taken_over_once_it_is_verified(self, service, browser, google):
+    def test_address_is_used_once_it_is_verified(self, service, browser, google):
         browser.sign_in(google, email_verified=False)
         browser.sign_in(google)
         assert emails(service) == ["ann@example.com"]
         assert browser.whoami() == "ann@example.com"
 
-    def test_unless_somebody_has_it(self, service, browser, google):
+    def test_verified_address_of_another_user_is_not_used(self, service, browser, google):
         browser.sign_in(google, email_verified=False)
         before = browser.whoami()
         service.user("ann@example.com")
@@ -74,15 +74,15 @@ class TestT20UnverifiedAddress:
 
 
 class TestT21NoAuth:
-    """The owner of a Microsoft tenant sets somebody's address (nOAuth)."""
+    """The owner of a Microsoft tenant enters the address of another user (nOAuth)."""
 
-    def test_is_not_linked(self, service, browser, microsoft):
+    def test_identity_is_not_linked_by_address(self, service, browser, microsoft):
         service.user("victim@example.com")
         browser.sign_in(microsoft, "microsoft", email="victim@example.com", sub="attacker")
         assert browser.whoami() != "victim@example.com"
 
     @pytest.mark.parametrize("edov", [1, "1", True])
-    def test_not_even_with_xms_edov(self, service, browser, microsoft, edov):
+    def test_identity_is_not_linked_with_xms_edov(self, service, browser, microsoft, edov):
         service.user("victim@example.com")
         answer = browser.sign_in(
             microsoft, "microsoft", email="victim@example.com", sub="attacker", xms_edov=edov
@@ -97,11 +97,11 @@ class TestT21NoAuth:
         browser.sign_in(microsoft, "microsoft", xms_edov=edov)
         assert (emails(service) == ["ann@example.com"]) is verified
 
-    def test_email_verified_of_microsoft_says_nothing(self, service, browser, microsoft):
+    def test_email_verified_from_microsoft_is_ignored(self, service, browser, microsoft):
         browser.sign_in(microsoft, "microsoft", email_verified=True)
         assert emails(service) != ["ann@example.com"]
 
-    def test_same_subject_in_another_tenant_is_somebody_else(self, service, browser, microsoft):
+    def test_same_subject_in_another_tenant_is_another_user(self, service, browser, microsoft):
         browser.sign_in(microsoft, "microsoft", sub="1")
         first = browser.whoami()
         microsoft.tenant = "11111111-2222-3333-4444-555555555555"
@@ -113,31 +113,33 @@ class TestT21NoAuth:
 
 
 class TestT22ChangingAddress:
-    """The subject decides."""
+    """The subject identifies the user."""
 
-    def test_new_address_same_subject(self, service, browser, google):
+    def test_same_subject_with_a_new_address_is_the_same_user(self, service, browser, google):
         browser.sign_in(google)
         browser.sign_in(google, email="married@example.com")
         assert browser.whoami() == "married@example.com"
         assert count(service, "users") == 1
         assert service.execute("SELECT email FROM identities") == [("married@example.com",)]
 
-    def test_same_address_new_subject(self, service, browser, google):
+    def test_new_subject_with_the_same_address_is_rejected(self, service, browser, google):
         browser.sign_in(google)
         other = Browser(service)
         other.failure(other.sign_in(google, sub="somebody else"), "email_in_use", 409)
         assert other.whoami() is None
 
-    def test_same_subject_of_another_provider(self, service, browser, google, microsoft):
+    def test_same_subject_from_another_provider_is_another_user(
+        self, service, browser, google, microsoft
+    ):
         browser.sign_in(google)
         browser.sign_in(microsoft, "microsoft", sub=SUBJECT)
         assert count(service, "users") == 2
 
 
 class TestT24Disabled:
-    """The provider lets them in; we do not."""
+    """The provider accepts the user, but the service does not."""
 
-    def test_is_refused(self, service, browser, google):
+    def test_disabled_user_is_rejected(self, service, browser, google):
         browser.sign_in(google)
         service.execute("UPDATE users SET disabled_at = now()")
         other = Browser(service)
@@ -146,7 +148,7 @@ class TestT24Disabled:
         assert count(service, "sessions") == 1
         assert audit(service) == ["ok", "account_disabled"]
 
-    def test_session_and_token_die_at_the_next_request(self, service, browser, google):
+    def test_session_and_token_end_at_the_next_request(self, service, browser, google):
         browser.sign_in(google)
         [(user_id,)] = service.execute("SELECT id FROM users")
         from combine_auth.tokens.service import create_token
@@ -161,7 +163,7 @@ class TestT24Disabled:
 
 
 def at_once(work, times):
-    """Run `work(number)` in threads that begin together."""
+    """Run `work(number)` in threads that start together."""
     gate = threading.Barrier(times)
 
     def run(number):
@@ -209,25 +211,25 @@ def test_many_identities_with_one_address_make_one_user(service, google):
         ("a\n\x00\u202eb", "a b"),
     ],
 )
-def test_odd_names(service, browser, google, name, shown):
+def test_unusual_names_are_cleaned(service, browser, google, name, shown):
     browser.sign_in(google, name=name)
     assert service.execute("SELECT name FROM users") == [(shown,)]
 
 
 @pytest.mark.parametrize("subject", ["a\x00b", "x" * 256, "\n", "a\u2028b"])
-def test_subject_that_cannot_be_stored(service, browser, google, subject):
+def test_unstorable_subject_is_rejected(service, browser, google, subject):
     browser.failure(browser.sign_in(google, sub=subject), "id_token_invalid", 502)
     assert count(service, "users") == 0
 
 
 class TestAdministrators:
-    """Never by being first."""
+    """The first user does not become an administrator."""
 
-    def test_first_user_is_none(self, service, browser, google):
+    def test_first_user_is_not_an_administrator(self, service, browser, google):
         browser.sign_in(google)
         assert service.execute("SELECT is_admin FROM users") == [(False,)]
 
-    def test_admin_subjects(self, make_service, google):
+    def test_admin_subjects_are_administrators(self, make_service, google):
         subjects = f"{google.issuer}|{SUBJECT} https://other.example|1"
         service = make_service({"combine_auth.admin_subjects": subjects})
         browser = Browser(service)
@@ -240,14 +242,16 @@ class TestAdministrators:
         other.sign_in(google, sub="2", email="bob@example.com")
         assert other.client.get("/whoami").json["admin"] is False
 
-    def test_subject_of_another_issuer(self, make_service, google, microsoft):
+    def test_same_subject_from_another_issuer_is_not_an_administrator(
+        self, make_service, google, microsoft
+    ):
         service = make_service({"combine_auth.admin_subjects": f"{google.issuer}|{SUBJECT}"})
         browser = Browser(service)
         browser.sign_in(microsoft, "microsoft", sub=SUBJECT)
         assert browser.client.get("/whoami").json["admin"] is False
 
 
-def test_session_is_another_one_after_each_sign_in(service, browser, google):
+def test_each_sign_in_starts_a_new_session(service, browser, google):
     browser.sign_in(google)
     first = browser.client.cookies[SESSION]
     browser.sign_in(google)

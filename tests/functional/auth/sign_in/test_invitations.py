@@ -1,4 +1,4 @@
-"""The link that an operator sends: from ``combine user create`` to the first sign-in."""
+"""Tests the invitation link of an operator, from ``combine user create`` to the first sign-in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.functional.auth.sign_in.conftest import HOST, Browser, audit, count
 
 @pytest.fixture
 def combine(tmp_path, database_url, monkeypatch):
-    """``combine("user create ann@example.com")``."""
+    """``combine("user create ann@example.com")``: run the command."""
     for name in ("ENVIRONMENT", "DATABASE_URL", "COMBINE_CORE_DATABASE_URL", "COMBINE_INI"):
         monkeypatch.delenv(name, raising=False)
     ini = tmp_path / "development.ini"
@@ -31,7 +31,7 @@ def combine(tmp_path, database_url, monkeypatch):
 
 
 def link_of(result):
-    """The path of the link that a command has printed, alone on stdout."""
+    """Return the path of the link, which is the only output of a command on stdout."""
     assert result.exit_code == 0, result.output
     [line] = result.stdout.splitlines()
     assert line.startswith(f"{HOST}/auth/invitation?token=")
@@ -46,7 +46,7 @@ def accept(browser, issuer, link, provider="google", **claims):
     return browser.come_back(issuer.callback_url(form.submit(status=303).location, **claims))
 
 
-def test_first_administrator(service, browser, google, combine):
+def test_first_administrator_signs_in_with_a_link(service, browser, google, combine):
     link = link_of(combine("user create boss@example.com --admin --name Boss"))
     page = browser.client.get(link)
     assert "Welcome, Boss" in page
@@ -59,29 +59,29 @@ def test_first_administrator(service, browser, google, combine):
     again.sign_in(google, email="other@example.com")
     assert again.whoami() == "boss@example.com"
     assert audit(service, "user-create") == ["ok"]
-    # Made, and used.
+    # The link was created and used.
     assert audit(service, "invitation") == ["ok", "ok"]
 
 
-def test_address_alone_does_not_let_in(service, browser, google, combine):
-    """The user exists; who brings no link is not them, whatever their verified address is."""
+def test_address_without_the_link_is_rejected(service, browser, google, combine):
+    """The user exists. A user without the link does not get the account, even with a verified address."""
     link = link_of(combine("user create ann@example.com --admin"))
     page = browser.failure(browser.sign_in(google), "invitation_unopened", 403)
     assert "Open the link" in page
     accept(browser, google, link)
-    # Once somebody has opened the link, it is not this person.
+    # After someone has opened the link, this user does not get the account either.
     other = Browser(service)
     other.failure(other.sign_in(google, sub="another"), "email_in_use", 409)
 
 
-def test_works_once(service, browser, google, combine):
+def test_link_works_once(service, browser, google, combine):
     link = link_of(combine("user create ann@example.com"))
     accept(browser, google, link)
     other = Browser(service)
     other.failure(other.client.get(link), "invitation_invalid", 400)
 
 
-def test_two_who_have_opened_it(service, browser, google, combine):
+def test_only_one_of_two_users_gets_the_account(service, browser, google, combine):
     link = link_of(combine("user create ann@example.com"))
     backs = []
     browsers = [browser, Browser(service)]
@@ -107,13 +107,13 @@ def test_two_who_have_opened_it(service, browser, google, combine):
     assert count(service, "identities") == 1
 
 
-def test_new_link_ends_the_earlier(service, browser, google, combine):
+def test_new_link_revokes_the_earlier_one(service, browser, google, combine):
     first = link_of(combine("user create ann@example.com"))
     page = browser.client.get(first)
     form = next(f for f in page.forms.values() if "google" in f.action)
     back = google.callback_url(form.submit(status=303).location, sub="finder")
     second = link_of(combine("user invite Ann@example.com"))
-    # Neither the old link nor whoever has opened it before.
+    # Neither the old link nor a browser that opened it earlier works.
     browser.failure(browser.client.get(first), "invitation_invalid", 400)
     browser.failure(browser.come_back(back), "invitation_invalid", 400)
     assert count(service, "identities") == 0
@@ -121,7 +121,7 @@ def test_new_link_ends_the_earlier(service, browser, google, combine):
     assert browser.whoami() == "ann@example.com"
 
 
-def test_too_old(service, browser, google, combine):
+def test_expired_link_is_rejected(service, browser, google, combine):
     link = link_of(combine("user create ann@example.com"))
     [(days,)] = service.execute("SELECT (expires_at - created_at)::text FROM invitations")
     assert days == "7 days"
@@ -134,7 +134,7 @@ def test_too_old(service, browser, google, combine):
     browser.failure(browser.come_back(google.callback_url(url)), "invitation_invalid", 400)
 
 
-def test_of_a_disabled_user(browser, google, combine):
+def test_link_of_a_disabled_user_is_rejected(browser, google, combine):
     link = link_of(combine("user create ann@example.com"))
     page = browser.client.get(link)
     form = next(f for f in page.forms.values() if "google" in f.action)
@@ -147,23 +147,23 @@ def test_of_a_disabled_user(browser, google, combine):
     assert "is disabled" in result.stderr
 
 
-def test_identity_of_somebody_else(service, browser, google, combine):
+def test_identity_of_another_user_is_rejected(service, browser, google, combine):
     Browser(service).sign_in(google, email="bob@example.com")
     link = link_of(combine("user create ann@example.com"))
     browser.failure(accept(browser, google, link), "identity_in_use", 409)
-    # It is not used up by that.
+    # The failed attempt does not use up the link.
     accept(browser, google, link, sub="another")
     assert browser.whoami() == "ann@example.com"
 
 
-def test_own_identity_again(service, browser, google, combine):
+def test_own_identity_is_accepted_again(service, browser, google, combine):
     accept(browser, google, link_of(combine("user create ann@example.com")))
     accept(browser, google, link_of(combine("user invite ann@example.com --yes")))
     assert count(service, "identities") == 1
 
 
 @pytest.mark.parametrize("token", ["", "x", "a" * 43, "%00", "a" * 5000])
-def test_unknown_token(browser, token):
+def test_unknown_token_is_rejected(browser, token):
     answer = browser.client.get(f"/auth/invitation?token={token}")
     browser.failure(answer, "invitation_invalid", 400)
     answer = browser.post("/auth/google/start", {"purpose": "invitation", "invitation": token})
@@ -179,8 +179,8 @@ def test_token_is_not_stored(service, combine):
     assert not [r for (r,) in rows if token in r]
 
 
-def test_grant_and_revoke(service, browser, google, combine):
-    """New rights, new session."""
+def test_granting_and_revoking_rights_ends_the_session(service, browser, google, combine):
+    """A change of rights starts a new session."""
     browser.sign_in(google)
     assert combine("user grant-admin ann@example.com").exit_code == 0
     assert browser.whoami() is None

@@ -1,4 +1,4 @@
-"""T23: a second identity needs a live session and a sign-in of just now; the last one stays."""
+"""Tests T23: a second identity needs a session with a recent sign-in; the last identity stays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ACCOUNT = "/account"
 
 @pytest.fixture
 def ann(browser, google):
-    """Ann, who has just signed in with Google."""
+    """The browser of Ann, who has just signed in with Google."""
     browser.sign_in(google)
     return browser
 
@@ -43,7 +43,7 @@ def providers(service):
 
 
 class TestLink:
-    def test_by_the_buttons_of_the_page(self, service, ann, microsoft):
+    def test_identity_is_linked_by_the_page(self, service, ann, microsoft):
         page = ann.client.get(ACCOUNT).click("Add a way to sign in")
         form = next(f for f in page.forms.values() if f.action == "/auth/microsoft/start")
         answer = ann.come_back(microsoft.callback_url(form.submit(status=303).location))
@@ -55,61 +55,63 @@ class TestLink:
         assert "Google" in listed
         assert "Microsoft" in listed
 
-    def test_both_sign_in_the_same_user(self, service, ann, google, microsoft):
+    def test_both_identities_sign_in_the_same_user(self, service, ann, google, microsoft):
         link(ann, microsoft, email="ann@work.example")
         other = Browser(service)
         other.sign_in(microsoft, "microsoft", email="ann@work.example")
         assert other.whoami() == "ann@example.com"
 
-    def test_session_id_is_another_one_afterwards(self, ann, microsoft):
+    def test_linking_starts_a_new_session(self, ann, microsoft):
         before = ann.client.cookies[SESSION]
         link(ann, microsoft)
         assert ann.client.cookies[SESSION] != before
         assert ann.whoami() == "ann@example.com"
 
-    def test_again_changes_nothing(self, service, ann, microsoft):
+    def test_linking_again_changes_nothing(self, service, ann, microsoft):
         link(ann, microsoft)
         link(ann, microsoft)
         assert count(service, "identities") == 2
         assert audit(service, "identity-link") == ["ok"]
 
-    def test_same_address_is_not_needed_and_not_looked_at(self, service, ann, microsoft):
+    def test_address_of_the_identity_is_ignored(self, service, ann, microsoft):
         service.user("bob@example.com")
         link(ann, microsoft, email="bob@example.com", xms_edov=True)
         assert ann.whoami() == "ann@example.com"
 
-    def test_identity_of_somebody_else(self, service, ann, microsoft):
+    def test_identity_of_another_user_is_rejected(self, service, ann, microsoft):
         Browser(service).sign_in(microsoft, "microsoft", email="bob@example.com", xms_edov=1)
         page = ann.failure(link(ann, microsoft), "identity_in_use", 409)
         assert page.html.find("a", href=ACCOUNT)
         assert count(service, "identities") == 2
         assert ann.whoami() == "ann@example.com"
 
-    def test_stranger(self, service, browser, google):
+    def test_stranger_cannot_link(self, service, browser, google):
         answer = browser.post("/auth/google/start", {"purpose": "link"})
         browser.failure(answer, "signed_out", 403)
         assert count(service, "sign_in_attempts") == 0
 
-    def test_signed_out_meanwhile(self, service, ann, microsoft):
+    def test_linking_after_sign_out_is_rejected(self, service, ann, microsoft):
         back = microsoft.callback_url(ann.start("microsoft", purpose="link"))
         ann.post("/auth/sign-out", status=303)
         ann.failure(ann.come_back(back), "signed_out", 403)
         assert providers(service) == ["google"]
 
-    def test_somebody_else_signed_in_meanwhile(self, service, ann, google, microsoft):
+    def test_linking_after_another_user_signed_in_is_rejected(
+        self, service, ann, google, microsoft
+    ):
         back = microsoft.callback_url(ann.start("microsoft", purpose="link"))
         ann.sign_in(google, sub="bob", email="bob@example.com")
         ann.failure(ann.come_back(back), "wrong_user", 403)
         assert providers(service) == ["google", "google"]
 
-    def test_token_is_not_enough(self, service, google):
+    def test_token_cannot_link(self, service, google):
         user = service.user()
         headers = {"Authorization": f"Bearer {service.token(user)}"}
         client = service.client()
         answer = client.post("/auth/google/start", {"purpose": "link"}, headers=headers)
         Browser(service).failure(answer, "signed_out", 403)
 
-    def test_many_at_once_link_it_to_one_user(self, service, google, microsoft):
+    def test_parallel_requests_link_to_one_user(self, service, google, microsoft):
         browsers = [Browser(service) for _ in range(6)]
         backs = []
         for number, one in enumerate(browsers):
@@ -133,7 +135,7 @@ class TestLink:
 
 
 class TestFreshness:
-    def test_old_session_is_refused(self, service, ann, google, microsoft):
+    def test_old_session_is_rejected(self, service, ann, google, microsoft):
         grow_old(service)
         answer = ann.post("/auth/microsoft/start", {"purpose": "link"})
         page = ann.failure(answer, "not_fresh", 403)
@@ -144,7 +146,7 @@ class TestFreshness:
         grow_old(service)
         page = ann.client.get("/account/identities/add")
         assert "Confirm that it is you" in page
-        # With what Ann has, and nothing else.
+        # Ann can confirm only with her own identity.
         [form] = [f for f in page.forms.values() if "/start" in f.action]
         assert form.action == "/auth/google/start"
         url = form.submit(status=303).location
@@ -179,31 +181,31 @@ class TestFreshness:
     def confirm(self, browser, issuer, provider="google", **claims):
         return browser.sign_in(issuer, provider, {"purpose": "confirm"}, **claims)
 
-    def test_confirm_as_somebody_else(self, service, ann, google):
+    def test_confirming_with_a_new_identity_is_rejected(self, service, ann, google):
         grow_old(service)
         answer = self.confirm(ann, google, sub="bob", email="bob@example.com")
         ann.failure(answer, "wrong_user", 403)
         assert count(service, "users") == 1
         assert ann.whoami() == "ann@example.com"
 
-    def test_confirm_as_another_user(self, service, ann, google, microsoft):
+    def test_confirming_as_another_user_is_rejected(self, service, ann, google, microsoft):
         grow_old(service)
         Browser(service).sign_in(microsoft, "microsoft")
         ann.failure(self.confirm(ann, microsoft, "microsoft"), "wrong_user", 403)
 
-    def test_provider_that_did_not_ask_again(self, ann, google):
+    def test_old_auth_time_is_rejected(self, ann, google):
         answer = self.confirm(ann, google, auth_time=int(time.time()) - 120)
         ann.failure(answer, "not_fresh", 403)
 
     @pytest.mark.parametrize("auth_time", [None, "yesterday", -5, 10**30])
-    def test_provider_that_does_not_say_when_is_believed(self, service, ann, google, auth_time):
+    def test_missing_auth_time_is_accepted(self, service, ann, google, auth_time):
         google.change = lambda claims: {**claims, "auth_time": auth_time}
         assert self.confirm(ann, google).location == f"{HOST}/"
 
-    def test_clock_of_the_provider_may_be_a_little_behind(self, ann, google):
+    def test_clock_of_the_provider_may_be_slow(self, ann, google):
         assert self.confirm(ann, google, auth_time=int(time.time()) - 50).location == f"{HOST}/"
 
-    def test_confirm_of_a_stranger(self, browser, google):
+    def test_stranger_cannot_confirm(self, browser, google):
         answer = browser.post("/auth/google/start", {"purpose": "confirm"})
         browser.failure(answer, "signed_out", 403)
 
@@ -225,7 +227,7 @@ class TestUnlink:
         page = browser.client.get(ACCOUNT)
         return [f for f in page.forms.values() if f.action.endswith("/remove")]
 
-    def test_takes_one_away(self, service, ann, google, microsoft):
+    def test_identity_is_removed(self, service, ann, google, microsoft):
         link(ann, microsoft)
         google_first, _ = self.removes(ann)
         assert google_first.submit(status=303).location == f"{HOST}{ACCOUNT}"
@@ -236,14 +238,14 @@ class TestUnlink:
         other.sign_in(microsoft, "microsoft")
         assert other.whoami() == "ann@example.com"
 
-    def test_last_one_stays(self, service, ann):
+    def test_last_identity_cannot_be_removed(self, service, ann):
         assert self.removes(ann) == []
         [(identity,)] = service.execute("SELECT id FROM identities")
         page = ann.post(f"{ACCOUNT}/identities/{identity}/remove", status=409)
         assert "lock yourself out" in page
         assert providers(service) == ["google"]
 
-    def test_two_at_once_leave_one(self, service, ann, microsoft):
+    def test_parallel_removals_leave_one_identity(self, service, ann, microsoft):
         link(ann, microsoft)
         paths = [form.action for form in self.removes(ann)]
         csrf = ann.client.cookies["combine_csrf"]
@@ -273,13 +275,13 @@ class TestUnlink:
         bob.post(f"{ACCOUNT}/identities/{identity[0]}/remove", status=404)
         assert len(providers(service)) == 3
 
-    def test_link_reaches_nothing(self, service, ann, microsoft):
+    def test_get_removes_nothing(self, service, ann, microsoft):
         link(ann, microsoft)
         ann.client.get(self.removes(ann)[0].action, status=405)
         assert len(providers(service)) == 2
 
 
-def test_account_page_says_who_and_where(service, google):
+def test_account_page_shows_identities_and_sessions(service, google):
     browser = Browser(
         service,
         HTTP_USER_AGENT="Mozilla/5.0 (Windows NT 10.0; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -296,8 +298,8 @@ def test_account_page_says_who_and_where(service, google):
     assert f"{google.issuer}|{SUBJECT}" in page.text
 
 
-def test_unlinked_while_its_owner_signs_in_with_it(service, ann, google, microsoft, wait_for_lock):
-    """Whichever is first, neither fails."""
+def test_identity_is_removed_during_a_sign_in(service, ann, google, microsoft, wait_for_lock):
+    """Neither request fails, whichever comes first."""
     link(ann, microsoft)
     other = Browser(service)
     back = microsoft.callback_url(other.start("microsoft"))
@@ -309,7 +311,7 @@ def test_unlinked_while_its_owner_signs_in_with_it(service, ann, google, microso
         wait_for_lock()
         session.execute(text("DELETE FROM identities WHERE provider = 'microsoft'"))
     coming.join(60)
-    # To the provider it is the same person; to us, one who was never here.
+    # The provider sees the same user. The service sees a new one.
     assert answers[0].location == f"{HOST}/"
     assert other.whoami() != "ann@example.com"
     assert ann.whoami() == "ann@example.com"

@@ -25,7 +25,7 @@ _WORDS = st.sampled_from(
 
 @st.composite
 def changes(draw):
-    """Draw changes to a valid callback: parameters and cookies that are dropped, doubled or altered."""
+    """Generate changes to a valid callback: parameters and cookies that are dropped, doubled or altered."""
     return {
         "drop": draw(st.sets(st.sampled_from(["state", "code"]), max_size=2)),
         "cut": draw(st.one_of(st.none(), st.integers(0, 60))),
@@ -52,7 +52,7 @@ def query_of(good, change):
     for name, value in change["more"]:
         raw += f"&{name}={quote_from_bytes(value)}".encode()
     raw += change["raw"]
-    # As a server hands it on: bytes as Latin-1; line ends never come through.
+    # A server decodes the bytes as Latin-1. A line ending never arrives.
     return bytes(raw).decode("latin-1").replace("\n", "").replace("\r", "").replace("#", "")
 
 
@@ -84,7 +84,7 @@ def check(service, google, examples):
         cookie = cookies[change["cookie"]]
         if change["inside"]:
             cookie += f"; {SESSION}={own_session}"
-        # Not WebTest, which would tidy the query up.
+        # Do not use WebTest, which would normalize the query.
         environ = {"REMOTE_ADDR": "127.0.0.1", "QUERY_STRING": query_of(good, change)}
         answer = Request.blank(
             f"/auth/{change['path']}/callback",
@@ -98,7 +98,7 @@ def check(service, google, examples):
             codes = parse_qs(target.query).get("code", ["entered"])
             seen[codes[0]] += 1
             if target.path != "/auth/error":
-                # Inside before, or the callback was whole after all.
+                # The browser had a session before, or the changes left the callback valid.
                 started = any(
                     c.startswith(f"{SESSION}=") for c in answer.headers.getall("Set-Cookie")
                 )
@@ -109,7 +109,7 @@ def check(service, google, examples):
 
 
 @pytest.mark.timeout(300)
-def test_quickly(service, google):
+def test_a_hundred_callbacks(service, google):
     seen = check(service, google, 100)
     assert seen["303"] > 15
     assert len(seen) > 5, seen
@@ -117,10 +117,10 @@ def test_quickly(service, google):
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-def test_five_thousand(service, google, capsys):
+def test_five_thousand_callbacks(service, google, capsys):
     seen = check(service, google, int(os.environ.get("CALLBACKS", "5000")))
     with capsys.disabled():
         sys.stdout.write(f"\n{dict(seen)}\n")
     assert sum(seen[status] for status in ("303", "400")) >= 4900
-    # Strangers made no more than one person's account.
+    # Strangers created at most one account.
     assert count(service, "users") == 2

@@ -10,7 +10,7 @@ import pytest
 from tests.functional.auth.sign_in.conftest import Browser, audit, count
 
 OID = "1f9c4b6e-3a3a-4c7e-9a70-6d0f4be0a111"
-# What Microsoft's tokens say of Ann, with the subject of one registration.
+# Claims of Microsoft about Ann, with the subject of one registration.
 ANN = {"sub": "ann-of-the-first", "oid": OID, "xms_edov": True}
 ANEW = {**ANN, "sub": "ann-of-the-second"}
 
@@ -19,7 +19,7 @@ def subjects(service):
     return service.execute("SELECT subject FROM identities ORDER BY id")
 
 
-def test_a_person_with_a_new_subject_is_recognised(service, browser, microsoft):
+def test_a_user_with_a_new_subject_is_recognised(service, browser, microsoft):
     browser.sign_in(microsoft, "microsoft", **ANN)
     later = Browser(service)
     later.sign_in(microsoft, "microsoft", **ANEW)
@@ -33,20 +33,20 @@ def test_a_person_with_a_new_subject_is_recognised(service, browser, microsoft):
     )
     [(user,)] = service.execute("SELECT id FROM users")
     assert (target, before, after) == (f"user:{user}", ANN["sub"], ANEW["sub"])
-    # And from now on by the subject.
+    # From now on, the new subject identifies her.
     Browser(service).sign_in(microsoft, "microsoft", **ANEW)
     assert audit(service, "identity-subject") == ["ok"]
 
 
-def test_tenant_and_object_id_are_kept_at_each_sign_in(service, browser, microsoft):
+def test_each_sign_in_stores_tenant_and_object_id(service, browser, microsoft):
     browser.sign_in(microsoft, "microsoft", **ANN)
-    # Of a release that did not keep them.
+    # Earlier releases did not store them.
     service.execute("UPDATE identities SET tenant = NULL, object_id = NULL")
     browser.sign_in(microsoft, "microsoft", **ANN)
     assert service.execute("SELECT tenant, object_id FROM identities") == [(microsoft.tenant, OID)]
 
 
-def test_another_tenant_with_the_same_object_id_is_somebody_else(service, browser, microsoft):
+def test_the_same_object_id_in_another_tenant_is_another_user(service, browser, microsoft):
     browser.sign_in(microsoft, "microsoft", **ANN)
     microsoft.tenant = str(uuid4())
     eve = Browser(service)
@@ -59,21 +59,21 @@ def test_another_tenant_with_the_same_object_id_is_somebody_else(service, browse
 @pytest.mark.parametrize(
     "oid", [None, "", 7, [OID], OID[:-1], f"{OID}0", "'; DROP TABLE users; --"]
 )
-def test_without_an_object_id_nobody_is_recognised(service, browser, microsoft, oid):
+def test_a_missing_object_id_identifies_no_user(service, browser, microsoft, oid):
     odd = {"oid": oid, "xms_edov": True}
     browser.sign_in(microsoft, "microsoft", **odd, sub="1")
     Browser(service).sign_in(microsoft, "microsoft", **odd, sub="2", email="eve@example.com")
     assert count(service, "users") == 2
 
 
-def test_an_address_recognises_nobody(service, browser, microsoft):
+def test_an_address_identifies_no_user(service, browser, microsoft):
     browser.sign_in(microsoft, "microsoft", **ANN)
     other = {**ANEW, "oid": str(uuid4())}
     answer = Browser(service).sign_in(microsoft, "microsoft", **other)
     browser.failure(answer, "email_in_use", 409)
 
 
-def test_other_providers_do_not_recognise_by_object_id(service, browser, google):
+def test_object_ids_of_other_providers_are_ignored(service, browser, google):
     tenant = str(uuid4())
     browser.sign_in(google, sub="1", tid=tenant, oid=OID)
     eve = Browser(service)
@@ -82,7 +82,7 @@ def test_other_providers_do_not_recognise_by_object_id(service, browser, google)
     assert count(service, "users") == 2
 
 
-def test_the_setting_switches_it_off(make_service, microsoft):
+def test_a_setting_disables_recognition(make_service, microsoft):
     service = make_service({"combine_auth.microsoft.recognise_by_oid": "false"})
     Browser(service).sign_in(microsoft, "microsoft", **ANN)
     answer = Browser(service).sign_in(microsoft, "microsoft", **ANEW)
@@ -90,7 +90,7 @@ def test_the_setting_switches_it_off(make_service, microsoft):
     assert subjects(service) == [("ann-of-the-first",)]
 
 
-def test_two_accounts_with_one_object_id_are_not_guessed_between(service, browser, microsoft):
+def test_an_ambiguous_object_id_identifies_no_user(service, browser, microsoft):
     browser.sign_in(microsoft, "microsoft", **ANN)
     browser.sign_in(microsoft, "microsoft", sub="2", email="ann2@example.com", xms_edov=True)
     service.execute("UPDATE identities SET object_id = :oid", oid=OID)
@@ -100,12 +100,12 @@ def test_two_accounts_with_one_object_id_are_not_guessed_between(service, browse
     assert audit(service, "identity-subject") == []
 
 
-def test_a_disabled_user_stays_out(service, browser, microsoft):
+def test_a_disabled_user_is_rejected(service, browser, microsoft):
     browser.sign_in(microsoft, "microsoft", **ANN)
     service.execute("UPDATE users SET disabled_at = now()")
     answer = Browser(service).sign_in(microsoft, "microsoft", **ANEW)
     browser.failure(answer, "account_disabled", 403)
-    # Nothing of a refused sign-in is stored.
+    # A rejected sign-in stores nothing.
     assert subjects(service) == [("ann-of-the-first",)]
 
 
@@ -115,7 +115,7 @@ def test_confirming_works_with_the_new_subject(service, browser, microsoft):
     assert subjects(service) == [("ann-of-the-second",)]
 
 
-def test_two_at_once_are_recognised_once(service, browser, microsoft):
+def test_parallel_sign_ins_update_the_subject_once(service, browser, microsoft):
     browser.sign_in(microsoft, "microsoft", **ANN)
     browsers = [Browser(service) for _ in range(4)]
     backs = [microsoft.callback_url(one.start("microsoft"), **ANEW) for one in browsers]

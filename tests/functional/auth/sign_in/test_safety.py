@@ -1,4 +1,4 @@
-"""Redirects, hosts, fixation, methods, floods. T25 to T30."""
+"""Tests sign-in against open redirects, forged hosts, fixation, other methods and floods. T25 to T30."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.functional.auth.sign_in.conftest import (
 
 
 class TestT25OpenRedirect:
-    """`next` is a path of ours, or home."""
+    """`next` is a path of the service, or the home page."""
 
     EVIL = (
         "//e.example",
@@ -47,7 +47,7 @@ class TestT25OpenRedirect:
     )
 
     @pytest.mark.parametrize("evil", EVIL)
-    def test_goes_home(self, service, browser, google, evil):
+    def test_foreign_next_leads_to_the_home_page(self, service, browser, google, evil):
         answer = browser.sign_in(google, fields={"next": evil})
         assert answer.location == f"{HOST}/"
         assert "a=b" not in str(answer.headers)
@@ -55,18 +55,18 @@ class TestT25OpenRedirect:
         for form in page.forms.values():
             assert form["next"].value == "/"
 
-    def test_path_is_kept_here_and_not_sent_along(self, browser, google):
+    def test_next_is_not_sent_to_the_provider(self, browser, google):
         url = browser.start(next="/whoami?secret=1")
         assert "secret" not in url
         answer = browser.come_back(f"{google.callback_url(url)}&next=/refuse")
         assert answer.location == f"{HOST}/whoami?secret=1"
 
-    def test_too_many_parameters(self, browser):
+    def test_many_parameters_are_ignored(self, browser):
         browser.client.get("/auth/sign-in?" + "a=b&" * 1000, status=200)
 
 
 class TestT26Host:
-    """The redirect URI is made of PUBLIC_URL alone."""
+    """The redirect URI depends only on PUBLIC_URL."""
 
     @pytest.mark.parametrize(
         "environ",
@@ -80,7 +80,7 @@ class TestT26Host:
             {"SCRIPT_NAME": ""},
         ],
     )
-    def test_headers_change_nothing(self, service, environ):
+    def test_headers_do_not_change_the_redirect_uri(self, service, environ):
         browser = Browser(service, **environ)
         if "HTTP_HOST" in environ:
             browser.client.cookiejar.clear()
@@ -90,7 +90,7 @@ class TestT26Host:
             url = browser.start()
         assert parse_qs(urlsplit(url).query)["redirect_uri"] == [f"{HOST}/auth/google/callback"]
 
-    def test_unknown_host(self, service, google):
+    def test_unknown_host_is_rejected(self, service, google):
         client = service.client(HTTP_HOST="evil.example")
         cookie = {"Cookie": f"{CSRF}={'0' * 32}", "X-CSRF-Token": "0" * 32}
         client.post("/auth/google/start", headers=cookie, status=400)
@@ -99,9 +99,9 @@ class TestT26Host:
 
 
 class TestT27Fixation:
-    """Nothing that somebody has planted is worth anything after a sign-in."""
+    """Planted cookies are worthless after a sign-in."""
 
-    def test_session_and_csrf_token(self, service, browser, google):
+    def test_planted_session_and_csrf_token_are_replaced(self, service, browser, google):
         planted = service.cookie(service.user("eve@example.com"))
         browser.client.set_cookie(SESSION, planted)
         browser.sign_in(google)
@@ -111,7 +111,7 @@ class TestT27Fixation:
         attacker.client.set_cookie(SESSION, planted)
         assert attacker.whoami() is None
 
-    def test_sign_out(self, service, browser, google):
+    def test_sign_out_ends_the_session(self, service, browser, google):
         browser.sign_in(google)
         stolen, csrf = browser.client.cookies[SESSION], browser.client.cookies[CSRF]
         answer = browser.post("/auth/sign-out", status=303)
@@ -122,7 +122,7 @@ class TestT27Fixation:
         assert thief.whoami() is None
         assert audit(service, "sign-out") == ["ok"]
 
-    def test_session_id_is_in_no_address_and_no_page(self, browser, google):
+    def test_session_id_is_not_in_addresses_or_pages(self, browser, google):
         browser.sign_in(google)
         token = browser.client.cookies[SESSION]
         for path in ("/account", "/account/identities/add"):
@@ -130,9 +130,9 @@ class TestT27Fixation:
 
 
 class TestT28SignOutEverywhere:
-    """Also while another request is running."""
+    """Signing out everywhere also works during another request."""
 
-    def test_others(self, service, browser, google):
+    def test_other_sessions_are_ended(self, service, browser, google):
         others = [Browser(service) for _ in range(2)]
         for one in (browser, *others):
             one.sign_in(google)
@@ -147,7 +147,7 @@ class TestT28SignOutEverywhere:
         page = browser.client.get("/account")
         return next(f for f in page.forms.values() if f.action.endswith("sign-out-everywhere"))
 
-    def test_everywhere(self, service, browser, google):
+    def test_all_sessions_are_ended(self, service, browser, google):
         other = Browser(service)
         other.sign_in(google)
         browser.sign_in(google)
@@ -158,7 +158,7 @@ class TestT28SignOutEverywhere:
         assert count(service, "sessions") == 0
 
     @pytest.mark.parametrize("revoke", [True, False])
-    def test_tokens_too_if_wanted(self, service, browser, google, revoke):
+    def test_tokens_are_revoked_on_request(self, service, browser, google, revoke):
         browser.sign_in(google)
         headers = {"Authorization": f"Bearer {service.token(service.user())}"}
         form = self.everywhere(browser)
@@ -170,7 +170,7 @@ class TestT28SignOutEverywhere:
         assert audit(service, "token-revoke") == (["ok"] if revoke else [])
 
     @pytest.mark.parametrize("revoke", [True, False])
-    def test_what_was_granted_too_if_wanted(self, service, browser, google, revoke):
+    def test_grants_are_revoked_on_request(self, service, browser, google, revoke):
         browser.sign_in(google)
         user = service.user()
         with service.session() as session:
@@ -187,8 +187,8 @@ class TestT28SignOutEverywhere:
         assert revoked is revoke
         assert audit(service, "consent-revoke") == (["ok"] if revoke else [])
 
-    def test_while_another_request_is_running(self, service, browser, google):
-        """A request that holds its session's row does not bring it back."""
+    def test_session_ends_during_another_request(self, service, browser, google):
+        """A request that holds the row of its session does not restore the session."""
         other = Browser(service)
         other.sign_in(google)
         browser.sign_in(google)
@@ -203,13 +203,13 @@ class TestT28SignOutEverywhere:
 
 
 class TestT29Methods:
-    """A link, an image, or a form of a foreign page has no effect."""
+    """A link, an image or a form of another site has no effect."""
 
     PATHS = ("/auth/google/start", "/auth/sign-out", "/auth/local")
 
     @pytest.mark.parametrize("path", PATHS)
     @pytest.mark.parametrize("method", ["get", "put", "delete", "patch"])
-    def test_post_alone(self, service, browser, google, path, method):
+    def test_only_post_is_accepted(self, service, browser, google, path, method):
         browser.sign_in(google)
         answer = getattr(browser.client, method)(path, status=405)
         assert answer.headers["Allow"] == "POST"
@@ -217,7 +217,7 @@ class TestT29Methods:
         assert count(service, "sign_in_attempts") == 1
 
     @pytest.mark.parametrize("path", ["/auth/google/start", "/auth/sign-out"])
-    def test_foreign_form(self, service, browser, google, path):
+    def test_form_of_another_site_is_rejected(self, service, browser, google, path):
         browser.sign_in(google)
         browser.client.post(path, status=400)
         browser.client.post(path, {"csrf_token": "0" * 32}, status=400)
@@ -228,13 +228,13 @@ class TestT29Methods:
 
 
 class TestT30Flood:
-    """429 with Retry-After, per client address."""
+    """The response is a 429 with Retry-After, for each client address."""
 
     @pytest.fixture
     def limited(self, make_service):
         return make_service({"combine_auth.rate_limits": "true"})
 
-    def test_callback(self, limited):
+    def test_callbacks_are_limited(self, limited):
         browser = Browser(limited, REMOTE_ADDR="192.0.2.1")
         path = "/auth/google/callback?state=" + "a" * 43
         statuses = [browser.client.get(path, expect_errors=True).status_int for _ in range(62)]
@@ -244,7 +244,7 @@ class TestT30Flood:
         elsewhere = Browser(limited, REMOTE_ADDR="192.0.2.2")
         assert elsewhere.client.get(path).status_int == 303
 
-    def test_start(self, limited):
+    def test_sign_in_attempts_are_limited(self, limited):
         browser = Browser(limited, REMOTE_ADDR="192.0.2.1")
         statuses = [
             browser.post("/auth/google/start", expect_errors=True).status_int for _ in range(61)
@@ -252,7 +252,7 @@ class TestT30Flood:
         assert statuses.count(429) == 1
         assert count(limited, "sign_in_attempts") == 10
 
-    def test_an_office_behind_one_address(self, make_service):
+    def test_limits_can_be_raised_for_a_shared_address(self, make_service):
         more = {"combine_auth.address_limits": "sign-in=70, callback=300"}
         service = make_service({"combine_auth.rate_limits": "true", **more})
         browser = Browser(service, REMOTE_ADDR="192.0.2.1")
@@ -261,15 +261,15 @@ class TestT30Flood:
         ]
         assert statuses == [303] * 70 + [429]
 
-    def test_invitation(self, limited):
+    def test_invitations_are_limited(self, limited):
         browser = Browser(limited, REMOTE_ADDR="192.0.2.1")
         path = "/auth/invitation?token=" + "a" * 43
         statuses = [browser.client.get(path, expect_errors=True).status_int for _ in range(21)]
         assert statuses[-1] == 429
 
 
-def test_cookie_of_another_name_is_no_browser(browser, google):
-    """A cookie planted by a neighbour below the same domain cannot have the prefix."""
+def test_cookie_without_the_prefix_is_ignored(browser, google):
+    """A site below the same domain can plant a cookie, but not with the prefix."""
     url = browser.start()
     value = browser.client.cookies[BROWSER]
     browser.client.reset()

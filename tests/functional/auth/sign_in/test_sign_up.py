@@ -14,12 +14,12 @@ from tests.functional.auth.sign_in.conftest import Browser, audit, count
 
 @pytest.fixture
 def invited(make_service):
-    """The service, with accounts only for people who were invited."""
+    """The service, which creates accounts only for invited users."""
     return make_service({"combine_auth.sign_up": "invited"})
 
 
 @pytest.mark.parametrize("claims", [{}, {"email_verified": False}, {"email": None}])
-def test_stranger(invited, google, claims):
+def test_uninvited_user_gets_no_account(invited, google, claims):
     browser = Browser(invited)
     assert "Open its link first" in browser.client.get("/auth/sign-in")
     page = browser.failure(browser.sign_in(google, **claims), "not_invited", 403)
@@ -30,7 +30,7 @@ def test_stranger(invited, google, claims):
 
 
 def link_into_a_project(service) -> str:
-    """The path of a link that Olga has made."""
+    """Return the path of a project invitation by Olga."""
     with service.session() as session:
         olga = get_or_create_user(session, "olga@example.com")
         project = create_project(session, "Ovens", olga.id)
@@ -40,18 +40,18 @@ def link_into_a_project(service) -> str:
     return f"/invitation?token={token}"
 
 
-def test_a_link_into_a_project_makes_no_account(invited, google):
+def test_a_project_invitation_creates_no_account(invited, google):
     browser = Browser(invited)
     page = browser.client.get(link_into_a_project(invited)).follow()
     assert "does not create an account" in page
     answer = browser.sign_in(google, fields={"next": "/invitation"})
     browser.failure(answer, "not_invited", 403)
     assert [count(invited, table) for table in ("users", "memberships")] == [1, 1]
-    # The link is not used up.
+    # The invitation is not used up.
     assert "invites you" in browser.client.get("/invitation")
 
 
-def test_who_gets_an_account_comes_back_to_the_link(service, google):
+def test_a_new_user_returns_to_the_invitation(service, google):
     browser = Browser(service)
     browser.client.get(link_into_a_project(service), status=303)
     page = browser.sign_in(google, fields={"next": "/invitation"}).follow()
@@ -62,7 +62,7 @@ def test_who_gets_an_account_comes_back_to_the_link(service, google):
     assert count(service, "memberships") == 2
 
 
-def test_people_with_an_account_keep_it(service, invited, google):
+def test_existing_users_can_still_sign_in(service, invited, google):
     Browser(service).sign_in(google)
     browser = Browser(invited)
     browser.sign_in(google)
@@ -77,7 +77,7 @@ def test_second_provider_needs_no_invitation(service, invited, google, microsoft
     assert count(invited, "identities") == 2
 
 
-def test_domains(make_service, google):
+def test_only_users_of_the_domains_get_an_account(make_service, google):
     service = make_service(
         {"combine_auth.sign_up": "domains", "combine_auth.sign_up_domains": "example.com"}
     )
@@ -96,10 +96,10 @@ def test_domains(make_service, google):
     assert browser.whoami()
 
 
-def test_health_says_when_anyone_gets_in(service, invited, monkeypatch):
+def test_health_reports_open_sign_up(service, invited, monkeypatch):
     open_to_all = "; anyone gets an account (SIGN_UP=anyone)"
     assert open_to_all not in sign_in_check(service.registry).detail
-    # As if this were a deployed service, which takes no provider on loopback.
+    # Pretend that the service is deployed. A deployed service accepts no provider on loopback.
     monkeypatch.setattr("combine_auth.health.DEPLOYED", frozenset({Environment.DEVELOPMENT}))
     assert sign_in_check(service.registry).detail.endswith(open_to_all)
     assert open_to_all not in sign_in_check(invited.registry).detail

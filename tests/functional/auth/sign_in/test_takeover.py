@@ -1,6 +1,7 @@
-"""An address that changes hands must not hand over the account: pages, log and commands, step by step.
+"""Tests that a reassigned address does not give access to the account of its former owner.
 
-A provider renames a user, and gives the old address to somebody else.
+A provider renames a user and gives the old address to another user. The tests follow the pages, the
+log and the commands.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ NEW = "jane.miller@example.com"
 
 @pytest.fixture
 def jane(service, google):
-    """Jane's browser. She is an administrator, and owns a project."""
+    """The browser of Jane, who is an administrator and owns a project."""
     browser = Browser(service)
     browser.sign_in(google, sub="jane", email=OLD, name="Jane Smith")
     service.execute("UPDATE users SET is_admin = true")
@@ -39,8 +40,8 @@ def john_signs_in(service, google):
     return john, john.sign_in(google, sub="john", email=OLD, name="John Smith")
 
 
-def test_walk(service, google, jane, combine, caplog):
-    # John has the address now. He gets neither the account nor advice that leads to it.
+def test_new_owner_of_an_address_does_not_get_the_account(service, google, jane, combine, caplog):
+    # John now has the address. He gets neither the account nor advice that leads to it.
     with caplog.at_level(logging.INFO):
         john, answer = john_signs_in(service, google)
     page = john.failure(answer, "email_in_use", 409)
@@ -51,11 +52,11 @@ def test_walk(service, google, jane, combine, caplog):
         assert "user show EMAIL" in text
         assert "user invite" not in text
 
-    # The operator follows it, and sees whose account it is.
+    # The operator follows the advice and sees the owner of the account.
     shown = combine(f"user show {OLD}").stdout
     for fact in ("Jane Smith", "administrator", "the project Plans, as owner", "was last here: 20"):
         assert fact in shown
-    # Whoever invites all the same is shown it, too, and asked.
+    # An operator who invites him anyway sees the owner, too, and must confirm.
     refused = combine(f"user invite {OLD}", "n\n")
     assert refused.exit_code == 1
     assert refused.stdout == ""
@@ -63,20 +64,20 @@ def test_walk(service, google, jane, combine, caplog):
     assert "sign in as Jane Smith? [y/N]" in refused.stderr
     assert count(service, "invitations") == 0
 
-    # The address becomes free, and John gets an account of his own.
+    # The address becomes free, and John gets a new account.
     assert combine(f"user set-email {OLD} jane@example.com").exit_code == 0
     assert "no provider verifies this address" in combine("user show jane@example.com").stdout
     john, answer = john_signs_in(service, google)
     me = john.client.get("/whoami").json
     assert (me["email"], me["admin"]) == (OLD, False)
-    # Jane keeps hers, with the address that the provider has for her.
+    # Jane keeps her account, with the address that the provider reports for her.
     jane.sign_in(google, sub="jane", email=NEW, name="Jane Miller")
     me = jane.client.get("/whoami").json
     assert (me["email"], me["admin"]) == (NEW, True)
     assert "no provider" not in combine(f"user show {NEW}").stdout
 
 
-def test_link_shows_what_it_opens_and_ends_the_other_sessions(service, google, jane, combine):
+def test_invitation_shows_the_account_and_ends_its_sessions(service, google, jane, combine):
     link = link_of(combine(f"user invite {OLD}", "y\n"))
     other = Browser(service)
     page = other.client.get(link)
@@ -84,7 +85,7 @@ def test_link_shows_what_it_opens_and_ends_the_other_sessions(service, google, j
         assert fact in page
     assert not [form for form in page.forms.values() if form.action.endswith("/start")]
 
-    # A page from before the account was in use, or a form made by hand, does not skip the question.
+    # A page from before the account was used, or a forged form, does not skip the question.
     token = link.partition("token=")[2]
     fields = {"purpose": "invitation", "invitation": token}
     answer = other.post("/auth/google/start", fields, status=303)
@@ -101,7 +102,7 @@ def test_link_shows_what_it_opens_and_ends_the_other_sessions(service, google, j
     assert ended == "1"
 
 
-def test_jane_signs_in_first(service, google, jane):
+def test_renamed_user_keeps_the_account(service, google, jane):
     jane.sign_in(google, sub="jane", email=NEW, name="Jane Miller")
     [(user_id, name)] = service.execute("SELECT id, name FROM users")
     assert name == "Jane Miller"
@@ -121,14 +122,14 @@ def test_jane_signs_in_first(service, google, jane):
     assert count(service, "users") == 2
 
 
-def test_nothing_changes_and_nothing_is_recorded(service, google, jane):
+def test_unchanged_profile_is_not_recorded(service, google, jane):
     jane.sign_in(google, sub="jane", email=OLD.upper(), name="Jane Smith")
     jane.sign_in(google, sub="jane", email=OLD, name=None)
     assert audit(service, "user-change") == []
     assert jane.whoami() == OLD
 
 
-def test_address_that_is_not_verified_any_more_is_marked(service, google, jane, combine):
+def test_unverified_address_is_marked(service, google, jane, combine):
     assert "No provider" not in jane.client.get("/account")
     jane.sign_in(google, sub="jane", email=NEW, email_verified=False)
     assert jane.whoami() == OLD
@@ -137,7 +138,7 @@ def test_address_that_is_not_verified_any_more_is_marked(service, google, jane, 
     assert row.split()[3:5] == ["yes", "no"]
 
 
-def test_new_address_of_somebody_else(service, google, jane, caplog):
+def test_new_address_of_another_user_is_not_used(service, google, jane, caplog):
     service.user(NEW)
     jane.sign_in(google, sub="jane", email=NEW)
     assert jane.whoami() == OLD
@@ -151,12 +152,12 @@ def test_address_stays_while_another_provider_verifies_it(service, google, micro
     )
     jane.sign_in(google, sub="jane", email=NEW, name="Jane Smith")
     assert jane.whoami() == OLD
-    # It follows once the last one that verified it has another.
+    # The address changes once the last provider that verified it reports another one.
     jane.sign_in(microsoft, "microsoft", sub="jane at ms", email="jm@example.com", xms_edov=True)
     assert jane.whoami() == "jm@example.com"
 
 
-def test_address_that_an_operator_chose_stays(service, google, browser, combine):
+def test_address_set_by_an_operator_stays(service, google, browser, combine):
     link = link_of(combine("user create boss@example.com --name Boss"))
     accept(browser, google, link, email="other@example.com")
     browser.sign_in(google, email="other@example.com", name="Other")
@@ -164,7 +165,7 @@ def test_address_that_an_operator_chose_stays(service, google, browser, combine)
     assert "no provider verifies this address" in combine("user show boss@example.com").stdout
 
 
-def test_set_email_to_an_address_in_use(service, combine):
+def test_set_email_rejects_an_address_in_use(service, combine):
     service.user("ann@example.com")
     service.user("bob@example.com")
     result = combine("user set-email ann@example.com Bob@example.com")
@@ -174,7 +175,7 @@ def test_set_email_to_an_address_in_use(service, combine):
     assert combine("user set-email ann@example.com Ann@example.com").exit_code == 0
 
 
-def test_links_end_with_the_address_that_they_were_sent_to(service, google, jane, combine):
+def test_links_are_revoked_when_the_address_changes(service, google, jane, combine):
     for change in (
         lambda: jane.sign_in(google, sub="jane", email=NEW),
         lambda: combine(f"user set-email {NEW} jane@example.com"),

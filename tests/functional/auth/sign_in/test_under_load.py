@@ -23,17 +23,17 @@ def checked_out(service):
 def until(condition):
     deadline = time.monotonic() + 60
     while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
+        assert time.monotonic() < deadline, "the condition did not become true"
         threading.Event().wait(0.005)
 
 
 @pytest.mark.parametrize("signed_in", [False, True])
 @pytest.mark.parametrize("endpoint", ["token", "jwks"])
-def test_callback_holds_no_connection_while_the_provider_hangs(
+def test_callback_holds_no_connection_during_the_provider_request(
     service, browser, google, endpoint, signed_in
 ):
     if signed_in:
-        # With another: the keys of this one are not known yet.
+        # Use another client, because the keys of this one are not known yet.
         browser.post("/auth/local", status=303)
     back = google.callback_url(browser.start())
     fault = google.faults[endpoint] = Fault(hangs=True, times=1)
@@ -42,7 +42,7 @@ def test_callback_holds_no_connection_while_the_provider_hangs(
     waiting.start()
     until(lambda: google.counts[endpoint] == 1)
     assert checked_out(service) == 0
-    # Nor a transaction on the server's side; what is taken is taken already.
+    # There is no open transaction on the server either. The attempt is already used up.
     with service.session() as session:
         open_ones = session.scalar(
             text(
@@ -60,7 +60,7 @@ def test_callback_holds_no_connection_while_the_provider_hangs(
 
 
 @pytest.mark.parametrize("purpose", ["sign-in", "link", "confirm"])
-def test_start_holds_no_connection_while_the_provider_hangs(service, browser, google, purpose):
+def test_start_holds_no_connection_during_the_provider_request(service, browser, google, purpose):
     browser.post("/auth/local", status=303)
     fault = google.faults["discovery"] = Fault(hangs=True, times=1)
     answers = []
@@ -84,8 +84,8 @@ def descriptors():
 @pytest.mark.parametrize(
     "attempts", [40, pytest.param(1000, marks=[pytest.mark.soak, pytest.mark.timeout(600)])]
 )
-def test_sign_ins_in_flight_at_once(make_service, google, attempts, capsys):
-    """As many browsers leave; they come back in another order, from several threads."""
+def test_a_thousand_parallel_sign_ins_leave_no_resources(make_service, google, attempts, capsys):
+    """Many browsers leave for the provider and return in another order, from several threads."""
     service = make_service()
     threads = 8
     warm = Browser(service)
@@ -137,22 +137,22 @@ def test_sign_ins_in_flight_at_once(make_service, google, attempts, capsys):
             f" descriptors {before} -> {descriptors()}\n"
         )
     assert count(service, "sessions") == attempts + 1
-    # Two of each came, many of them at once.
+    # Two browsers of each user returned, many of them in parallel.
     assert count(service, "users") == count(service, "identities") == attempts // 2 + 1
     assert service.execute("SELECT count(*) FROM sign_in_attempts WHERE used_at IS NULL") == [(0,)]
     assert service.execute(
         "SELECT count(*) FROM audit_events WHERE action = 'sign-in' AND outcome = 'ok'"
     ) == [(attempts + 1,)]
-    # Each has the session of the person who came.
+    # Each browser has the session of its own user.
     for number, cookie in returned[:: max(1, attempts // 50)]:
         who = service.client().get("/whoami", headers={"Cookie": cookie}).json["email"]
         assert who == f"p{number // 2}@example.com"
     assert checked_out(service) == 0
     settings = service.engine.pool
     assert settings.checkedin() <= settings.size() + threads
-    # The issuer's own end of its connections is in this process too.
+    # The connections of the issuer are in this process too.
     until(lambda: descriptors() <= before + 2 * threads)
-    # What is over is swept by those that come later.
+    # Later sign-ins delete expired attempts.
     service.execute("UPDATE sign_in_attempts SET expires_at = now() - interval '2 hours'")
     for _ in range(attempts // 100 + 1):
         Browser(service).start()

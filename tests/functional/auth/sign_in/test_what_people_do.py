@@ -13,25 +13,25 @@ from tests.oidc_issuer import Fault
 
 @pytest.fixture
 def newcomer(service):
-    """A browser that has never been here: without any cookie."""
+    """A browser without any cookie."""
     browser = Browser(service)
     browser.client.reset()
     return browser
 
 
 def press(client, page, provider="google"):
-    """Press the provider's button on this page."""
+    """Press the button of the provider on this page."""
     form = next(form for form in page.forms.values() if f"/{provider}/start" in form.action)
     fields = dict(form.submit_fields())
     return client.post(form.action, fields, headers={"Origin": HOST}, expect_errors=True)
 
 
-def test_two_first_tabs_with_a_slow_provider(service, newcomer, google):
-    """Both leave before the provider has answered the first. Neither may lose the cookie of the other."""
+def test_two_tabs_of_a_new_browser_both_sign_in(service, newcomer, google):
+    """Both tabs leave before the provider answers the first. Each must keep its cookie."""
     page = newcomer.client.get("/auth/sign-in?next=/whoami")
     backs = []
     for _ in range(2):
-        # It has the cookies of the page, and not yet those of the answer to the other tab.
+        # It has the cookies of the page, but not those of the response to the other tab.
         tab = service.client()
         for name, value in newcomer.client.cookies.items():
             tab.set_cookie(name, value.strip('"'))
@@ -43,16 +43,17 @@ def test_two_first_tabs_with_a_slow_provider(service, newcomer, google):
         assert newcomer.whoami() == "ann@example.com"
 
 
-def test_the_page_with_the_buttons_gives_the_cookie_once(newcomer):
+def test_the_sign_in_page_sets_the_cookie_once(newcomer):
     first = newcomer.client.get("/auth/sign-in")
     assert [c for c in first.headers.getall("Set-Cookie") if c.startswith(f"{BROWSER}=")]
     again = newcomer.client.get("/auth/sign-in")
     assert not [c for c in again.headers.getall("Set-Cookie") if c.startswith(f"{BROWSER}=")]
 
 
-def test_the_older_of_two_first_pages_is_offered_again(service, newcomer, google):
+def test_the_older_of_two_new_tabs_asks_to_press_again(service, newcomer, google):
     older = newcomer.client.get("/auth/sign-in?next=/whoami")
-    # The other tab was asked for at the same moment, so without cookies, and was answered later.
+    # Both tabs were requested in parallel without cookies. The response to the other one came
+    # later.
     newcomer.client.reset()
     newcomer.client.get("/auth/sign-in")
     page = press(newcomer.client, older)
@@ -64,7 +65,7 @@ def test_the_older_of_two_first_pages_is_offered_again(service, newcomer, google
     assert newcomer.whoami() == "ann@example.com"
 
 
-def test_a_stale_second_tab_says_who_is_signed_in(newcomer, google):
+def test_a_stale_tab_shows_the_signed_in_user(newcomer, google):
     stale = newcomer.client.get("/auth/sign-in?next=/whoami")
     answer = press(newcomer.client, stale)
     newcomer.come_back(google.callback_url(answer.location))
@@ -75,7 +76,7 @@ def test_a_stale_second_tab_says_who_is_signed_in(newcomer, google):
     assert main.find("a", string="Continue")["href"] == "/whoami"
 
 
-def test_a_stale_tab_leads_nowhere_else(newcomer, google):
+def test_a_stale_tab_does_not_redirect_elsewhere(newcomer, google):
     stale = newcomer.client.get("/auth/sign-in")
     newcomer.client.set_cookie(CSRF, "1" * 32)
     form = next(iter(stale.forms.values()))
@@ -85,7 +86,7 @@ def test_a_stale_tab_leads_nowhere_else(newcomer, google):
 
 
 @pytest.mark.parametrize("purpose", ["link", "confirm", "invitation", ""])
-def test_other_stale_forms_get_the_general_page(browser, google, purpose):
+def test_other_stale_forms_get_the_generic_page(browser, google, purpose):
     browser.sign_in(google)
     fields = {"csrf_token": "1" * 32, "purpose": purpose}
     page = browser.client.post("/auth/google/start", fields, status=400)
@@ -96,7 +97,7 @@ def test_other_stale_forms_get_the_general_page(browser, google, purpose):
     "headers",
     [{"Sec-Purpose": "prefetch"}, {"Sec-Purpose": "prefetch;prerender"}, {"Purpose": "prefetch"}],
 )
-def test_a_prefetched_callback_uses_nothing_up(service, browser, google, headers):
+def test_a_prefetch_does_not_use_up_the_attempt(service, browser, google, headers):
     back = google.callback_url(browser.start(next="/whoami"))
     answer = browser.client.get(back.removeprefix(HOST), headers=headers, status=503)
     assert "no-store" in answer.headers["Cache-Control"]
@@ -105,7 +106,7 @@ def test_a_prefetched_callback_uses_nothing_up(service, browser, google, headers
     assert browser.whoami() == "ann@example.com"
 
 
-def test_a_scanner_of_links_uses_nothing_up(service, browser, google):
+def test_a_link_scanner_does_not_use_up_the_attempt(service, browser, google):
     back = google.callback_url(browser.start(next="/whoami"))
     scanner = Browser(service)
     scanner.failure(scanner.come_back(back), "state_mismatch", 400)
@@ -114,16 +115,16 @@ def test_a_scanner_of_links_uses_nothing_up(service, browser, google):
     assert browser.whoami() == "ann@example.com"
 
 
-def test_a_double_click_on_our_button(browser, google):
-    """The browser follows the second answer."""
+def test_a_double_click_on_the_button_signs_in(browser, google):
+    """The browser follows the second response."""
     browser.start(next="/whoami")
     second = browser.start(next="/whoami")
     assert browser.come_back(google.callback_url(second)).location == f"{HOST}/whoami"
     assert browser.whoami() == "ann@example.com"
 
 
-def test_a_double_click_at_the_provider(service, browser, google):
-    """The callback is asked for twice. The browser shows the second answer, and keeps both cookies."""
+def test_a_double_click_at_the_provider_signs_in(service, browser, google):
+    """The callback is requested twice. The browser shows the second response and keeps both cookies."""
     back = google.callback_url(browser.start(next="/whoami"))
     fault = google.faults["token"] = Fault(hangs=True, times=1)
     first = []
@@ -139,10 +140,10 @@ def test_a_double_click_at_the_provider(service, browser, google):
     assert not thread.is_alive()
 
 
-def test_back_after_the_callback(browser, google):
+def test_the_back_button_after_the_callback_is_harmless(browser, google):
     back = google.callback_url(browser.start(next="/whoami"))
     browser.come_back(back)
-    # To the callback, and to the page before it.
+    # Go back to the callback, and to the page before it.
     assert browser.come_back(back).location == f"{HOST}/whoami"
     assert browser.client.get("/auth/sign-in?next=/whoami").location == f"{HOST}/whoami"
     assert browser.whoami() == "ann@example.com"
