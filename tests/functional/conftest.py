@@ -1,4 +1,4 @@
-"""The application as a client meets it: the real assembly, a real database, WebTest in front."""
+"""Fixtures for the complete application on a real database, with WebTest as the client."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ INCLUDES = "combine_health combine_core combine_core.health combine_auth combine
 
 
 def build_application(database_url: str, settings: dict[str, str]) -> Any:
-    """``combine_core.app.main`` with these settings beside those of all tests."""
+    """Build ``combine_core.app.main`` with these settings and those of all tests."""
     return main(
         {"__script__": "tests"},
         **{
@@ -50,8 +50,8 @@ def build_application(database_url: str, settings: dict[str, str]) -> Any:
 
 @pytest.fixture(scope="session")
 def _application(worker_database: str) -> Iterator[object]:
-    # Built once for each xdist worker: reading the settings, the description and the templates
-    # takes longer than most tests.
+    # It is built once for each xdist worker, because reading the settings, the description and the
+    # templates takes longer than most tests.
     application = build_application(worker_database, {})
     yield application
     engine_of(application.registry).dispose()
@@ -59,13 +59,13 @@ def _application(worker_database: str) -> Iterator[object]:
 
 @pytest.fixture
 def app(_application, database_url: str):
-    """The WSGI application of ``combine_core.app.main``, over a database without rows."""
+    """The WSGI application of ``combine_core.app.main``, with an empty database."""
     return _application
 
 
 @pytest.fixture
 def make_app(database_url: str) -> Iterator[MakeApp]:
-    """``make_app({"combine_core.max_request_body_size": "1k"})``: one with other settings."""
+    """``make_app({"combine_core.max_request_body_size": "1k"})``: an application with other settings."""
     made = []
 
     def make(settings: dict[str, str] | None = None, *, database_url: str = database_url):
@@ -79,30 +79,30 @@ def make_app(database_url: str) -> Iterator[MakeApp]:
 
 def make_client(app, token: str | None = None) -> TestApp:
     environ = {} if token is None else {"HTTP_AUTHORIZATION": f"Bearer {token}"}
-    # WebTest's lint hides that a body can be read twice; WebOb then copies larger ones to a
-    # temporary file that nobody closes.
+    # The lint of WebTest hides that a body can be read twice. WebOb would then copy a large body to
+    # a temporary file that is never closed.
     return TestApp(app, extra_environ=environ, lint=False)
 
 
 @pytest.fixture
 def testapp(app) -> TestApp:
-    """A client that nobody has signed in."""
+    """A client without credentials."""
     return make_client(app)
 
 
 @pytest.fixture
 def dbsession(app) -> Iterator[Session]:
-    """A session for what a test arranges or looks at; the test commits."""
+    """A session to prepare and check data. The test commits it."""
     with session_factory(app.registry)() as session:
         yield session
 
 
 @pytest.fixture
 def wait_for_lock(database_url: str) -> Callable[[], None]:
-    """``wait_for_lock()``: returns when a session of the test's database waits for a lock."""
+    """``wait_for_lock()``: wait until a session of the test database waits for a lock."""
 
     def waits() -> bool:
-        # Of its own connection: a transaction sees the same activity until its end.
+        # Use a separate connection: a transaction sees the same activity until its end.
         with closing(psycopg2.connect(database_url)) as connection, connection.cursor() as cursor:
             cursor.execute(
                 "SELECT count(*) > 0 FROM pg_stat_activity"
@@ -122,7 +122,7 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 def rows_read(app, dbsession) -> Callable[[str, Callable[[], object]], int]:
-    """``rows_read("documents", send)``: at how many rows of a table the statements of ``send()`` look."""
+    """``rows_read("documents", send)``: count the rows of a table that the statements of ``send()`` read."""
 
     def rows_read(table: str, send: Callable[[], object]) -> int:
         sent = []
@@ -155,7 +155,7 @@ def rows_read(app, dbsession) -> Callable[[str, Callable[[], object]], int]:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with a token."""
+    """A user with a token."""
 
     user_id: uuid.UUID
     email: str
@@ -168,7 +168,7 @@ SignIn = Callable[..., Person]
 
 @pytest.fixture
 def sign_in(app) -> SignIn:
-    """``sign_in("ada@example.com")``: a person whose ``client`` sends a personal access token."""
+    """``sign_in("ada@example.com")``: a user whose ``client`` sends a personal access token."""
 
     def sign_in(email: str = "ada@example.com", *, app=app) -> Person:
         with session_factory(app.registry).begin() as session:
@@ -193,13 +193,13 @@ def signed_in(ada: Person) -> TestApp:
 
 @pytest.fixture
 def sessions(app) -> sessionmaker[Session]:
-    """The sessions of the application."""
+    """The session factory of the application."""
     return session_factory(app.registry)
 
 
 @pytest.fixture
 def add_member(app) -> Callable[[uuid.UUID, uuid.UUID, Role], None]:
-    """``add_member(project_id, user_id, Role.VIEWER)``."""
+    """``add_member(project_id, user_id, Role.VIEWER)``: add a member to the project."""
 
     def add(project_id: uuid.UUID | str, user_id: uuid.UUID, role: Role) -> None:
         with session_factory(app.registry).begin() as session:
@@ -211,7 +211,7 @@ def add_member(app) -> Callable[[uuid.UUID, uuid.UUID, Role], None]:
 
 @pytest.fixture
 def run_jobs(app, database_url: str) -> Callable[[], None]:
-    """``run_jobs()`` reads the files and executes the steps in the queue, until none is due."""
+    """``run_jobs()``: read the files and execute the steps in the queue until it is empty."""
     registry = app.registry
 
     def run_jobs() -> None:
@@ -242,7 +242,7 @@ def run_jobs(app, database_url: str) -> Callable[[], None]:
 
 @pytest.fixture
 def vendor(app, monkeypatch: pytest.MonkeyPatch) -> Iterator[VendorServer]:
-    """Where runs with ``anthropic/...`` and ``openai/...`` send their calls; ``run_jobs`` makes them."""
+    """A server that receives the calls of runs with ``anthropic/...`` and ``openai/...``."""
     with VendorServer() as server:
         providers = ProviderRegistry()
         providers.register(ExtractProvider(), takes_model=False)

@@ -1,4 +1,4 @@
-"""Events of the audit: stored with the action or apart from it, never changed, kept for a year."""
+"""Tests that audit events are stored with or after the transaction, never change, and expire."""
 
 import logging
 import uuid
@@ -26,7 +26,7 @@ def events(service):
 
 
 class Asking:
-    """As much of a request as the audit looks at."""
+    """The parts of a request that the audit reads."""
 
     remote_addr = "192.0.2.1"
     request_id = "abcdef0123456789"
@@ -45,7 +45,7 @@ class Asking:
             callback(self)
 
 
-def test_a_line_says_who_did_what_from_where(service, events):
+def test_an_event_contains_actor_action_and_address(service, events):
     ann = service.user()
     with service.session() as session:
         request = Asking(service, session, ann)
@@ -61,7 +61,7 @@ def test_a_line_says_who_did_what_from_where(service, events):
     assert datetime.now(UTC) - event.created_at < timedelta(minutes=1)
 
 
-def test_at_a_sign_in_the_user_is_named(service, events):
+def test_a_sign_in_event_names_the_user(service, events):
     ann = service.user()
     with service.session() as session:
         request = Asking(service, session)
@@ -72,18 +72,18 @@ def test_at_a_sign_in_the_user_is_named(service, events):
     assert (by_nobody.actor_id, by_nobody.actor, by_nobody.outcome) == (None, None, "access_denied")
 
 
-def test_a_line_goes_with_a_deed_that_fails(service, events):
-    def deed():
+def test_an_event_is_rolled_back_with_its_transaction(service, events):
+    def action():
         with service.session() as session:
             record(session, Action.USER_CREATE)
             raise LookupError
 
     with pytest.raises(LookupError):
-        deed()
+        action()
     assert events() == []
 
 
-def test_a_line_apart_is_written_after_the_request_whatever_became_of_it(service, events):
+def test_a_separate_event_is_stored_after_any_request(service, events):
     with service.session() as session:
         request = Asking(service, session)
         record_refusal(request, Action.SIGN_IN, outcome="state_mismatch", provider="google")
@@ -94,7 +94,7 @@ def test_a_line_apart_is_written_after_the_request_whatever_became_of_it(service
     assert (event.outcome, event.details) == ("state_mismatch", {"provider": "google"})
 
 
-def test_a_line_apart_that_cannot_be_written_is_a_log_line(make_service, database_url, caplog):
+def test_a_separate_event_that_cannot_be_stored_is_logged(make_service, database_url, caplog):
     away = make_service(url=database_url.rsplit("/", 1)[0] + "/absent")
     request = Asking(away)
     record_refusal(request, Action.SIGN_IN, outcome="state_mismatch")
@@ -103,7 +103,7 @@ def test_a_line_apart_that_cannot_be_written_is_a_log_line(make_service, databas
     assert "could not write to the audit: sign-in (state_mismatch)" in caplog.text
 
 
-def test_a_database_that_is_away_hinders_no_refusal(service, events):
+def test_a_request_is_rejected_without_the_database(service, events):
     class Away(Asking):
         identity = property(lambda self: _raise(), lambda self, value: None)
 
@@ -120,7 +120,7 @@ def test_a_database_that_is_away_hinders_no_refusal(service, events):
 @pytest.mark.parametrize(
     "hostile", ["\0", "\ud800", "line\nbreak", "\x1b[2J", "\u2028", "x" * 100_000]
 )
-def test_hostile_text_is_stored_and_shown_harmless(service, events, hostile):
+def test_hostile_text_is_escaped(service, events, hostile):
     with service.session() as session:
         record(
             session,
@@ -139,7 +139,7 @@ def test_hostile_text_is_stored_and_shown_harmless(service, events, hostile):
         assert 0 < len(stored) <= MAX_TEXT_LENGTH
 
 
-def test_nobody_changes_or_deletes_a_line(service, events):
+def test_events_cannot_be_changed_or_deleted(service, events):
     with service.session() as session:
         record(session, Action.SIGN_IN)
     for statement in (
@@ -152,7 +152,7 @@ def test_nobody_changes_or_deletes_a_line(service, events):
 
 
 def _old(service, age, count):
-    """Lines of that age, with the keys that they would have."""
+    """Store events of this age, with the keys of that time."""
     moment = datetime.now(UTC) - age
     keys = [
         uuid.UUID(int=int(moment.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62 | number)
@@ -177,7 +177,7 @@ def test_events_older_than_a_year_are_deleted_in_small_batches(service):
         assert service.execute("SELECT count(*) FROM audit_events") == [(left,)]
 
 
-def test_two_deletions_at_once_do_not_wait_for_each_other(service):
+def test_parallel_deletions_do_not_wait_for_each_other(service):
     _old(service, KEPT_FOR + timedelta(days=1), ROWS_AT_ONCE + 5)
     with service.session() as one, service.session() as other:
         other.execute(text("SET LOCAL lock_timeout = '1s'"))
@@ -215,8 +215,8 @@ def test_the_deletion_reads_no_more_events_than_it_needs(service):
         assert "pk_audit_events" in "\n".join(plans)
 
 
-def test_whatever_goes_in_passes_the_redactor(make_service):
-    """A provider may repeat the client secret in its error, which ends in the details."""
+def test_all_details_are_redacted(make_service):
+    """A provider may repeat the client secret in its error, which ends up in the details."""
     secret = "canary-of-google-4711"
     service = make_service({**DEVELOPMENT, "combine_auth.google_client_secret": secret})
     with service.session() as session:

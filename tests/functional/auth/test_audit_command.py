@@ -1,4 +1,4 @@
-"""``combine audit``, on a real database."""
+"""Tests ``combine audit`` on a real database."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from combine_core.cli.service import open_service
 
 @pytest.fixture
 def run(ini_file, monkeypatch):
-    """``run("--limit", "1")``: the command on the service of ``ini_file``."""
+    """``run("--limit", "1")``: run the command on the service of ``ini_file``."""
     for name in ("ENVIRONMENT", "DATABASE_URL", "COMBINE_CORE_DATABASE_URL", "COMBINE_INI"):
         monkeypatch.delenv(name, raising=False)
 
@@ -25,7 +25,7 @@ def run(ini_file, monkeypatch):
 
 @pytest.fixture
 def ann(service):
-    """A user with some lines."""
+    """A user with some audit events."""
     ann = service.user()
     with service.session() as session:
         record(session, Action.USER_CREATE, actor="operator", target=f"user:{ann.id}")
@@ -55,7 +55,7 @@ def objects(result):
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def test_it_shows_lines_newest_first(run, ann):
+def test_events_are_shown_newest_first(run, ann):
     result = run()
     assert result.exit_code == 0
     head, *rows = result.stdout.splitlines()
@@ -92,11 +92,11 @@ def test_it_shows_lines_newest_first(run, ann):
         (["--since", "0001-01-02"], ["settings", "sign-in", "sign-in", "user-create"]),
     ],
 )
-def test_it_can_be_asked_for_some(run, ann, words, actions):
+def test_events_are_filtered(run, ann, words, actions):
     assert [found["action"] for found in objects(run("--json", *words))] == actions
 
 
-def test_json_has_everything(run, ann):
+def test_json_contains_all_fields(run, ann):
     [found] = objects(run("--json", "--user", ann.email, "--action", "sign-in"))
     at = datetime.fromisoformat(found.pop("at"))
     assert datetime.now(UTC) - at < timedelta(minutes=5)
@@ -124,14 +124,14 @@ def test_json_has_everything(run, ann):
         ["--user", "a\nb"],
     ],
 )
-def test_what_it_does_not_understand_is_said(run, ann, words):
+def test_invalid_options_are_reported(run, ann, words):
     result = run(*words)
     assert result.exit_code == 2
     assert isinstance(result.exception, SystemExit)
     assert "Invalid value for" in result.stderr
 
 
-def test_more_than_a_page(service, run):
+def test_all_pages_are_read(service, run):
     with service.session() as session:
         for number in range(205):
             record(session, Action.SIGN_IN, number=number)

@@ -1,4 +1,4 @@
-"""Tests that the audit records the names of changed settings at a start, but never their values."""
+"""Tests that the audit records the names of settings that changed since the last start, without values."""
 
 import json
 import threading
@@ -32,7 +32,7 @@ def settings(**changes):
 
 @pytest.fixture
 def start(service):
-    """Start with these settings; what the newest line says has changed, and how many lines there are."""
+    """Start with these settings. Return the changes in the newest event, and the number of events."""
 
     def start(in_force):
         with service.session() as session:
@@ -51,12 +51,12 @@ def lines(service):
     ]
 
 
-def test_the_first_start_and_none_that_changes_nothing_has_a_line(start):
+def test_an_unchanged_start_is_not_recorded(start):
     assert [line.get("first") for line in start(settings())] == [True]
     assert len(start(settings())) == 1
 
 
-def test_a_change_is_named_and_not_told(start, service):
+def test_a_changed_setting_is_named_without_its_value(start, service):
     start(settings())
     found = start(settings(combine_core__slow_query_ms="400", combine_core__log_level="debug"))
     assert len(found) == 2
@@ -64,7 +64,7 @@ def test_a_change_is_named_and_not_told(start, service):
     assert len(start(settings())) == 3
 
 
-def test_a_secret_that_changes_is_named_too(start):
+def test_a_changed_secret_is_named(start):
     start(settings())
     [*_, last] = start(
         settings(**{"combine_auth__google.client_secret": "GOCSPX-0000aaaa1111bbbb"})
@@ -72,19 +72,19 @@ def test_a_secret_that_changes_is_named_too(start):
     assert last["changed"] == ["GOOGLE_CLIENT_SECRET"]
 
 
-def test_no_value_stands_in_the_table_nor_can_be_tried(start, service):
+def test_values_are_not_stored_and_cannot_be_guessed(start, service):
     start(settings())
     [stored] = service.execute("SELECT details FROM audit_events")
     whole = json.dumps(stored[0])
     for value in (KEY, "hunter2", "GOCSPX-4f6d8a0b2c4e6081", "apps.googleusercontent"):
         assert value not in whole
-    # Another key, other digests for the same values.
+    # Another key gives other digests for the same values.
     other = settings(combine_core__secret_key=NEXT_KEY).to_details()
     mine = settings().to_details()
     assert not set(mine["digests"].values()) & set(other["digests"].values())
 
 
-def test_a_new_key_with_the_old_one_beside_it_changes_only_that(start):
+def test_a_rotated_key_changes_only_the_key(start):
     start(settings())
     rotated = {"combine_core__secret_key": NEXT_KEY, "combine_core__secret_key_old": KEY}
     [*_, last] = start(settings(**rotated))
@@ -94,13 +94,13 @@ def test_a_new_key_with_the_old_one_beside_it_changes_only_that(start):
     assert last["changed"] == ["SECRET_KEY_OLD"]
 
 
-def test_a_new_key_alone_says_that_the_rest_is_not_known(start):
+def test_a_replaced_key_reports_that_other_changes_are_unknown(start):
     start(settings())
     [*_, last] = start(settings(combine_core__secret_key=NEXT_KEY))
     assert (last["changed"], last["others"]) == (["SECRET_KEY"], "not known")
 
 
-def test_replicas_that_start_at_once_add_one_line(service):
+def test_parallel_starts_add_one_event(service):
     with service.session() as session:
         record_settings(session, settings())
     changed = settings(combine_core__slow_query_ms="123")
@@ -119,7 +119,9 @@ def test_replicas_that_start_at_once_add_one_line(service):
     assert len(lines(service)) == 2
 
 
-def test_a_database_that_comes_later_has_it_then(make_database, database_url, caplog):
+def test_the_event_is_stored_when_the_database_becomes_available(
+    make_database, database_url, caplog
+):
     caplog.set_level("INFO")
     url = make_database()
     name = url.rsplit("/", 1)[1]
@@ -145,7 +147,7 @@ def test_a_database_that_comes_later_has_it_then(make_database, database_url, ca
     engine.dispose()
 
 
-def test_the_process_that_serves_writes_it(start_service, database_url):
+def test_the_serving_process_stores_the_event(start_service, database_url):
     start_service()
     deadline = time.monotonic() + 60
     engine = create_engine(parse_database_url(database_url).get_secret_value())

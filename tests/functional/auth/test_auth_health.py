@@ -24,8 +24,8 @@ def issuer():
 
 @pytest.fixture
 def doctor(make_database, tmp_path):
-    """``doctor(environment)``: what `combine doctor -c development.ini` prints, and its status."""
-    # Of its own: the doctor counts the connections of other services on a database.
+    """``doctor(environment)``: the output of `combine doctor -c development.ini`, and its status."""
+    # It needs its own database, because the doctor counts the connections of other services.
     database_url = make_database()
     ini = tmp_path / "development.ini"
     shutil.copy(ROOT / "development.ini", ini)
@@ -46,7 +46,7 @@ def doctor(make_database, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_doctor_says_what_to_enter_in_the_consoles(doctor, issuer):
+def test_the_doctor_shows_the_values_for_the_consoles(doctor, issuer):
     environment = {**issuer.environment(), "PUBLIC_URL": "https://combine.example.com"}
     status, lines = doctor(environment)
     assert status == 0
@@ -65,7 +65,7 @@ def test_the_doctor_says_what_to_enter_in_the_consoles(doctor, issuer):
 
 
 @pytest.mark.slow
-def test_the_doctor_names_what_is_wrong(doctor, issuer):
+def test_the_doctor_names_the_fault(doctor, issuer):
     issuer.faults["discovery"] = Fault(500)
     status, lines = doctor(
         {**issuer.environment(), "MICROSOFT_CLIENT_ID": "0815", "MICROSOFT_CLIENT_SECRET": "'x'"}
@@ -78,7 +78,7 @@ def test_the_doctor_names_what_is_wrong(doctor, issuer):
     )
 
 
-def test_a_provider_that_is_away_leaves_the_service_ready(make_app, issuer, monkeypatch):
+def test_an_unreachable_provider_leaves_the_service_ready(make_app, issuer, monkeypatch):
     for name, value in issuer.environment().items():
         monkeypatch.setenv(name, value)
     issuer.faults["discovery"] = Fault(503)

@@ -13,7 +13,7 @@ def whoami(client, authorization, **headers):
     return client.get("/whoami", headers={"Authorization": authorization, **headers}).json
 
 
-def test_token_costs_one_statement(service, client):
+def test_token_sends_one_statement(service, client):
     user = service.user()
     token = service.token(user)
     whoami(client, f"Bearer {token}")
@@ -30,12 +30,12 @@ def test_token_costs_one_statement(service, client):
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER ", "Bearer   ", "Bearer\t"])
-def test_scheme_in_any_case(service, client, scheme):
+def test_scheme_ignores_case(service, client, scheme):
     token = service.token(service.user())
     assert whoami(client, scheme + token)["email"] == "ann@example.com"
 
 
-def test_malformed_tokens_cost_no_statement(service, client):
+def test_malformed_tokens_send_no_statement(service, client):
     token = service.token(service.user())
     wrong_checksum = token[:-1] + ("a" if token[-1] != "a" else "b")
     malformed = [
@@ -64,7 +64,7 @@ def test_malformed_tokens_cost_no_statement(service, client):
     assert sent == []
 
 
-def test_unknown_token_is_nobody(service, client):
+def test_unknown_token_is_rejected(service, client):
     service.token(service.user())
     with service.statements() as sent:
         assert whoami(client, f"Bearer {PERSONAL.new()}") == NOBODY
@@ -75,14 +75,14 @@ def test_unknown_token_is_nobody(service, client):
     "change",
     ["revoked_at = now()", "expires_at = now() - interval '1 second'", "token_sha256 = sha256('')"],
 )
-def test_dead_token_is_nobody(service, client, change):
+def test_expired_or_revoked_token_is_rejected(service, client, change):
     token = service.token(service.user())
     assert whoami(client, f"Bearer {token}") != NOBODY
     service.execute(f"UPDATE personal_access_tokens SET {change}")
     assert whoami(client, f"Bearer {token}") == NOBODY
 
 
-def test_disabled_user_is_out_at_the_next_request(service, client):
+def test_disabled_user_is_rejected_at_the_next_request(service, client):
     token = service.token(service.user())
     assert whoami(client, f"Bearer {token}") != NOBODY
     service.execute("UPDATE users SET disabled_at = now()")
@@ -90,25 +90,25 @@ def test_disabled_user_is_out_at_the_next_request(service, client):
 
 
 @pytest.mark.parametrize("bad", ["Bearer", "Bearer x", "bearer cmb_pat_x", "Basic YTpi, Bearer x"])
-def test_bad_bearer_never_falls_back_to_the_cookie(service, client, bad):
+def test_invalid_token_never_falls_back_to_the_cookie(service, client, bad):
     cookie = service.cookie(service.user())
     assert whoami(client, bad, Cookie=f"{COOKIE}={cookie}") == NOBODY
 
 
-def test_good_bearer_wins_over_the_cookie(service, client):
+def test_valid_token_wins_over_the_cookie(service, client):
     cookie = service.cookie(service.user())
     token = service.token(service.user("bot@example.com"))
     answer = whoami(client, f"Bearer {token}", Cookie=f"{COOKIE}={cookie}")
     assert (answer["email"], answer["kind"]) == ("bot@example.com", "token")
 
 
-def test_scheme_of_a_proxy_leaves_the_cookie_alone(service, client):
+def test_other_scheme_of_a_proxy_does_not_disable_the_cookie(service, client):
     cookie = service.cookie(service.user())
     answer = whoami(client, "Basic YmVhcmVyOmJlYXJlcg==", Cookie=f"{COOKIE}={cookie}")
     assert answer["kind"] == "session"
 
 
-def test_two_headers_are_nobody(service, client):
+def test_two_headers_are_rejected(service, client):
     # Servers join them with a comma.
     ann, bot = service.token(service.user()), service.token(service.user("bot@example.com"))
     for joined in (
@@ -120,7 +120,7 @@ def test_two_headers_are_nobody(service, client):
 
 
 @pytest.mark.parametrize("where", ["query", "body", "cookie", "basic", "x-header"])
-def test_token_counts_in_the_header_alone(service, client, where):
+def test_token_is_read_only_from_the_header(service, client, where):
     token = service.token(service.user())
     if where == "query":
         answer = client.get("/whoami", {"access_token": token}).json
@@ -164,13 +164,13 @@ def test_token_is_not_in_the_database(service):
     assert token[8:38] not in row
 
 
-def test_database_away_is_not_a_bad_token(make_service):
+def test_unreachable_database_is_not_reported_as_invalid_token(make_service):
     client = make_service(url="postgresql://nobody:nothing@127.0.0.1:1/away").client()
     client.get("/whoami", headers={"Authorization": f"Bearer {PERSONAL.new()}"}, status=503)
 
 
 def test_a_dpop_proof_is_never_ignored(service, client):
-    """RFC 9449. A browser's session does not step in, either."""
+    """See RFC 9449. The session of a browser is not used instead."""
     user = service.user()
     token = service.token(user)
     client.set_cookie(COOKIE, service.cookie(user))

@@ -1,4 +1,4 @@
-"""``combine token`` and ``combine user``, on a real database."""
+"""Tests ``combine token`` and ``combine user`` on a real database."""
 
 import re
 import uuid
@@ -12,7 +12,7 @@ from combine_core.cli import main
 
 @pytest.fixture
 def combine(ini_file, monkeypatch):
-    """``combine("user list")`` runs the command on the service of ``ini_file``."""
+    """``combine("user list")``: run the command on the service of ``ini_file``."""
     for name in ("ENVIRONMENT", "DATABASE_URL", "COMBINE_CORE_DATABASE_URL", "COMBINE_INI"):
         monkeypatch.delenv(name, raising=False)
 
@@ -35,7 +35,7 @@ def deployed_ini(ini_file):
     return ini_file
 
 
-def failed(result):
+def check_failed(result):
     """Check that the command failed without a traceback and return its stderr."""
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit)
@@ -44,7 +44,7 @@ def failed(result):
     return result.stderr
 
 
-def test_token_create_prints_the_token_alone(service, combine):
+def test_token_create_prints_only_the_token(service, combine):
     result = combine("token create --user new@example.com --name nightly --days 7")
     assert result.exit_code == 0
     assert PERSONAL.is_valid(result.stdout.removesuffix("\n"))
@@ -66,21 +66,21 @@ def test_token_works_for_90_days_by_default(service, combine):
 
 
 @pytest.mark.parametrize("days", ["0", "366", "x", "-1"])
-def test_token_days_out_of_range(combine, days):
+def test_token_days_out_of_range_are_rejected(combine, days):
     result = combine(f"token create --user new@example.com --days {days}")
     assert result.exit_code == 2
     assert result.stdout == ""
 
 
 @pytest.mark.parametrize("email", ["nobody", "a@", "@b", "a@b@c", ""])
-def test_token_of_no_address(service, combine, email):
+def test_token_of_an_invalid_address_is_rejected(service, combine, email):
     result = combine(f"token create --user={email}")
-    assert "is not an e-mail address" in failed(result)
+    assert "is not an e-mail address" in check_failed(result)
     assert service.execute("SELECT count(*) FROM users") == [(0,)]
 
 
-def test_deployed_service_makes_no_user_by_the_way(service, combine, deployed_ini):
-    assert "There is no user new@example.com" in failed(
+def test_deployed_service_creates_no_user_for_a_token(service, combine, deployed_ini):
+    assert "There is no user new@example.com" in check_failed(
         combine("token create --user new@example.com")
     )
     assert service.execute("SELECT count(*) FROM users") == [(0,)]
@@ -88,12 +88,12 @@ def test_deployed_service_makes_no_user_by_the_way(service, combine, deployed_in
     assert PERSONAL.is_valid(combine("token create --user NEW@example.com").stdout.strip())
 
 
-def test_token_of_a_disabled_user(service, combine):
+def test_token_of_a_disabled_user_is_rejected(service, combine):
     service.user(disabled=True)
-    assert "disabled" in failed(combine("token create --user ann@example.com"))
+    assert "disabled" in check_failed(combine("token create --user ann@example.com"))
 
 
-def test_token_list_and_revoke(service, combine):
+def test_tokens_are_listed_and_revoked(service, combine):
     token = combine("token create --user ann@example.com --name nightly").stdout.strip()
     listed = combine("token list --user ann@example.com").stdout
     assert token not in listed
@@ -109,18 +109,18 @@ def test_token_list_and_revoke(service, combine):
     assert service.client().get("/whoami", headers=headers).json["email"] is None
 
 
-def test_token_list_names_expired_ones(service, combine):
+def test_token_list_marks_expired_tokens(service, combine):
     service.token(service.user())
     service.execute("UPDATE personal_access_tokens SET expires_at = now()")
     assert combine("token list --user ann@example.com").stdout.rstrip().endswith("expired")
 
 
-def test_revoke_unknown(combine):
-    assert "There is no token" in failed(combine(f"token revoke {uuid.uuid4()}"))
+def test_revoking_an_unknown_token_fails(combine):
+    assert "There is no token" in check_failed(combine(f"token revoke {uuid.uuid4()}"))
     assert combine("token revoke x").exit_code == 2
 
 
-def test_user_create_and_list(combine):
+def test_users_are_created_and_listed(combine):
     assert combine("user create ann@example.com --admin --name Ann").exit_code == 0
     assert combine("user create bob@example.com").exit_code == 0
     rows = [line.split()[:3] for line in combine("user list").stdout.splitlines()]
@@ -131,20 +131,20 @@ def test_user_create_and_list(combine):
     ]
 
 
-def test_user_create_again(combine):
+def test_creating_an_existing_user_fails(combine):
     combine("user create ann@example.com")
-    assert "already" in failed(combine("user create Ann@Example.com --admin"))
+    assert "already" in check_failed(combine("user create Ann@Example.com --admin"))
     assert "yes" not in combine("user list").stdout
 
 
-def test_grant_admin(combine):
+def test_administrator_rights_are_granted(combine):
     combine("user create ann@example.com")
     assert combine("user grant-admin ann@example.com").exit_code == 0
     assert " yes " in combine("user list").stdout
-    assert "There is no user" in failed(combine("user grant-admin eve@example.com"))
+    assert "There is no user" in check_failed(combine("user grant-admin eve@example.com"))
 
 
-def test_revoke_admin_of_somebody_whom_the_setting_names(service, combine, ini_file):
+def test_revoke_admin_warns_of_a_user_in_the_setting(service, combine, ini_file):
     user = service.user()
     service.execute(
         "INSERT INTO identities (id, user_id, provider, issuer, subject, email_verified)"
@@ -160,7 +160,7 @@ def test_revoke_admin_of_somebody_whom_the_setting_names(service, combine, ini_f
     assert "ADMIN_SUBJECTS" not in combine("user grant-admin ann@example.com").stderr
 
 
-def test_disable_and_enable(service, combine):
+def test_users_are_disabled_and_enabled(service, combine):
     user = service.user()
     cookie, token = service.cookie(user), service.token(user)
     by_cookie = {"Cookie": f"combine_session={cookie}"}
@@ -174,35 +174,35 @@ def test_disable_and_enable(service, combine):
 
     assert combine("user enable ann@example.com").exit_code == 0
     assert client.get("/whoami", headers=by_token).json["email"] == "ann@example.com"
-    # Sessions ended for good.
+    # The sessions have ended permanently.
     assert client.get("/whoami", headers=by_cookie).json["email"] is None
-    assert "There is no user" in failed(combine("user disable eve@example.com"))
-    assert "There is no user" in failed(combine("user enable eve@example.com"))
+    assert "There is no user" in check_failed(combine("user disable eve@example.com"))
+    assert "There is no user" in check_failed(combine("user enable eve@example.com"))
 
 
-def test_database_away(combine, ini_file):
+def test_unreachable_database_is_reported(combine, ini_file):
     text = re.sub(
         "database_url = .*",
         "database_url = postgresql://a:secret@127.0.0.1:1/b",
         ini_file.read_text(),
     )
     ini_file.write_text(text)
-    said = failed(combine("token create --user ann@example.com"))
+    said = check_failed(combine("token create --user ann@example.com"))
     assert "The database cannot be used" in said
     assert "secret" not in said
 
 
-def test_database_not_migrated(combine, ini_file, make_database):
+def test_missing_migration_is_reported(combine, ini_file, make_database):
     url = make_database(migrated=False).replace("%", "%%")
     text = re.sub("database_url = .*", lambda _: f"database_url = {url}", ini_file.read_text())
     ini_file.write_text(text)
-    assert "combine migrate" in failed(combine("user list"))
+    assert "combine migrate" in check_failed(combine("user list"))
 
 
-def test_argument_in_another_encoding(combine, service):
+def test_argument_in_another_encoding_is_rejected(combine, service):
     assert combine("token create --user=a\udcff@example.com").exit_code == 2
     assert combine("user create a\udcff@example.com").exit_code == 2
-    assert "printable characters" in failed(
+    assert "printable characters" in check_failed(
         combine("token create --user=a@example.com --name=\udcff")
     )
     assert service.execute("SELECT count(*) FROM users") == [(0,)]
@@ -221,9 +221,9 @@ def test_a_user_is_deleted_after_a_question(service, combine):
     assert service.execute("SELECT action, actor FROM audit_events") == [
         ("user-delete", "operator")
     ]
-    assert "There is no user" in failed(combine("user delete ann@example.com --yes"))
+    assert "There is no user" in check_failed(combine("user delete ann@example.com --yes"))
 
 
-def test_an_operator_reads_why_a_user_cannot_be_deleted(service, combine):
+def test_the_reason_why_a_user_cannot_be_deleted_is_shown(service, combine):
     service.execute("UPDATE users SET is_admin = true WHERE id = :id", id=service.user().id)
-    assert "only administrator" in failed(combine("user delete ann@example.com"))
+    assert "only administrator" in check_failed(combine("user delete ann@example.com"))

@@ -1,4 +1,4 @@
-"""Pages of other origins: the allowed ones may call the API, without cookies; no other may."""
+"""Tests that only allowed origins may call the API, and only without cookies."""
 
 from collections.abc import Iterator
 
@@ -40,7 +40,7 @@ FOREIGN = [
 
 @pytest.fixture(scope="module")
 def _application(worker_database: str) -> Iterator[object]:
-    # In the place of the one that the other tests share; ``app`` empties its database.
+    # It replaces the application that the other tests share. ``app`` empties its database.
     application = build_application(worker_database, CORS)
     yield application
     engine_of(application.registry).dispose()
@@ -58,7 +58,7 @@ def cors_headers(answer):
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("origin", ALLOWED)
-def test_an_allowed_origin_reads_every_answer(client, path, origin):
+def test_an_allowed_origin_reads_every_response(client, path, origin):
     answer = client.get(path, headers={"Origin": origin}, status="*")
     assert answer.headers["Access-Control-Allow-Origin"] == origin
     exposed = answer.headers["Access-Control-Expose-Headers"].split(", ")
@@ -69,7 +69,7 @@ def test_an_allowed_origin_reads_every_answer(client, path, origin):
 
 @pytest.mark.parametrize("origin", FOREIGN)
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
-def test_no_other_does_whatever_it_looks_like(client, origin, method):
+def test_other_origins_cannot_read_responses(client, origin, method):
     headers = {"Origin": origin, "Access-Control-Request-Method": "GET"}
     answer = client.request("/api/v1/me", method=method, headers=headers, status="*")
     assert cors_headers(answer) == set()
@@ -77,7 +77,7 @@ def test_no_other_does_whatever_it_looks_like(client, origin, method):
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/api/v1/projects/none/runs"])
-def test_a_preflight_is_answered_before_anybody_asks_who_is_there(client, app, path):
+def test_a_preflight_needs_no_authentication(client, app, path):
     answer = client.options(
         path,
         headers={
@@ -99,7 +99,7 @@ def test_a_preflight_is_answered_before_anybody_asks_who_is_there(client, app, p
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_without_an_origin_there_is_only_vary(client):
+def test_a_request_without_origin_gets_only_vary(client):
     answer = client.get("/api/v1/me", status=401)
     assert cors_headers(answer) == set()
     assert "Origin" in answer.headers["Vary"]
@@ -109,14 +109,14 @@ def test_without_an_origin_there_is_only_vary(client):
     "path",
     ["/", "/projects", "/auth/sign-in", "/account", "/static/combine.css", "/apiary", "/docs"],
 )
-def test_pages_are_for_nobody_else(client, path):
+def test_pages_cannot_be_read_by_other_origins(client, path):
     for method in ("GET", "OPTIONS"):
         headers = {"Origin": ALLOWED[1], "Access-Control-Request-Method": "GET"}
         answer = client.request(path, method=method, headers=headers, status="*")
         assert cors_headers(answer) == set()
 
 
-def test_an_unknown_host_gets_no_preflight(client):
+def test_an_unknown_host_gets_no_preflight_response(client):
     headers = {
         "Origin": ALLOWED[0],
         "Access-Control-Request-Method": "GET",
@@ -126,12 +126,12 @@ def test_an_unknown_host_gets_no_preflight(client):
     assert "Access-Control-Allow-Methods" not in answer.headers
 
 
-def test_an_error_of_the_service_itself_is_readable_too(make_app, database_url):
+def test_error_responses_can_be_read(make_app, database_url):
     away = make_app(CORS, database_url=database_url.rsplit("/", 1)[0] + "/absent")
     environ = {"HTTP_HOST": "combine.example.com", "wsgi.url_scheme": "https"}
     headers = {
         "Origin": ALLOWED[0],
-        # A token of the right form, so that the database is asked.
+        # The token has a valid form, so the service queries the database.
         "Cookie": f"__Host-combine_session={'x' * 43}",
     }
     answer = TestApp(away, extra_environ=environ, lint=False).get(

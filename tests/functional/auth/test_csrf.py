@@ -18,7 +18,7 @@ def post(client, status, **headers):
     return client.post("/whoami", headers=headers, status=status)
 
 
-def test_form_without_token_is_refused(service, client):
+def test_form_without_a_token_is_rejected(service, client):
     client.set_cookie(COOKIE, service.cookie(service.user()))
     post(client, 400)
     token_of(service.client())
@@ -27,40 +27,40 @@ def test_form_without_token_is_refused(service, client):
     post(client, 400, **{"X-CSRF-Token": FORGED})
 
 
-def test_token_of_another_browser_is_refused(service, client):
+def test_token_of_another_browser_is_rejected(service, client):
     token_of(client)
     post(client, 400, **{"X-CSRF-Token": token_of(service.client())})
 
 
-def test_token_in_the_query_is_refused(client):
+def test_token_in_the_query_is_rejected(client):
     client.post(f"/whoami?csrf_token={token_of(client)}", status=400)
 
 
-def test_own_token_in_field_or_header(client):
+def test_own_token_in_field_or_header_is_accepted(client):
     token = token_of(client)
     assert client.post("/whoami", {"csrf_token": token}).status_int == 200
     assert post(client, 200, **{"X-CSRF-Token": token})
 
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete"])
-def test_every_method_that_changes_something(client, method):
+def test_every_method_that_changes_data_needs_a_token(client, method):
     token = token_of(client)
     getattr(client, method)("/whoami", status=400)
     getattr(client, method)("/whoami", headers={"X-CSRF-Token": token}, status=200)
 
 
-def test_file_in_the_place_of_the_token(client):
+def test_file_instead_of_the_token_is_rejected(client):
     token = token_of(client)
     client.post("/whoami", upload_files=[("csrf_token", "t.txt", token.encode())], status=400)
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "\xff\xfe", "ä" * 32, "0" * 5000, "0" * 31 + "g"])
-def test_cookie_that_we_never_set(client, cookie):
+def test_malformed_cookie_is_rejected(client, cookie):
     environ = {"HTTP_COOKIE": f"combine_csrf={cookie}", "HTTP_X_CSRF_TOKEN": cookie}
     client.post("/whoami", extra_environ=environ, status=400)
 
 
-def test_header_that_is_not_ascii(client):
+def test_header_that_is_not_ascii_is_rejected(client):
     token_of(client)
     client.post("/whoami", extra_environ={"HTTP_X_CSRF_TOKEN": "\xff" * 32}, status=400)
 
@@ -79,11 +79,11 @@ def test_header_that_is_not_ascii(client):
         ("http://localhost:8000, http://evil.example", 400),
     ],
 )
-def test_origin(client, origin, status):
+def test_other_origins_are_rejected(client, origin, status):
     post(client, status, **{"X-CSRF-Token": token_of(client), "Origin": origin})
 
 
-def test_origin_of_the_public_url_behind_a_proxy_that_ends_tls(make_service):
+def test_origin_of_the_public_url_is_accepted_behind_a_tls_proxy(make_service):
     client = make_service(PRODUCTION).client(HTTP_HOST="combine.example.com")
     cookie = {"HTTP_COOKIE": f"__Host-combine_csrf={FORGED}", "HTTP_X_CSRF_TOKEN": FORGED}
 
@@ -107,7 +107,7 @@ def test_origin_of_the_public_url_behind_a_proxy_that_ends_tls(make_service):
         ({}, 400),
     ],
 )
-def test_https_asks_for_an_origin(make_service, headers, status):
+def test_https_needs_an_origin(make_service, headers, status):
     client = make_service(PRODUCTION).client(
         HTTP_HOST="combine.example.com", **{"wsgi.url_scheme": "https"}
     )
@@ -115,12 +115,12 @@ def test_https_asks_for_an_origin(make_service, headers, status):
     assert client.post("/whoami", headers=headers, expect_errors=True).status_int == status
 
 
-def test_bearer_needs_no_token(service, client):
+def test_bearer_token_needs_no_csrf_token(service, client):
     authorization = f"Bearer {service.token(service.user())}"
     assert post(client, 200, Authorization=authorization).json["kind"] == "token"
 
 
-def test_bad_bearer_needs_a_token_still(service, client):
+def test_invalid_bearer_token_still_needs_a_csrf_token(service, client):
     client.set_cookie(COOKIE, service.cookie(service.user()))
     for authorization in ("Bearer x", "Bearer", "Basic YTpi", "x"):
         post(client, 400, Authorization=authorization)
@@ -133,7 +133,7 @@ def test_bad_bearer_needs_a_token_still(service, client):
         (PRODUCTION, "combine.example.com", "__Host-", "; secure"),
     ],
 )
-def test_cookie_is_protected(make_service, ini, host, prefix, secure):
+def test_cookie_has_its_attributes(make_service, ini, host, prefix, secure):
     service = make_service(ini)
     cookie = f"{prefix}{COOKIE}={service.cookie(service.user())}"
     answer = service.client(HTTP_HOST=host).get("/account", headers={"Cookie": cookie})

@@ -39,7 +39,7 @@ def execute(app):
 
 @pytest.fixture
 def administrator(app, sign_in):
-    """``administrator("root@example.com")``"""
+    """``administrator("root@example.com")``: a signed-in administrator."""
 
     def make(email="root@example.com"):
         person = sign_in(email)
@@ -62,7 +62,7 @@ def ann(sign_in):
 
 @pytest.fixture
 def join(app):
-    """``join(person, "Harbour", "owner")``: a project with a source, or a role in one that there is."""
+    """``join(person, "Harbour", "owner")``: add the person to a project, which is created with a source."""
     made = {}
 
     def join(person, name, role):
@@ -106,7 +106,7 @@ def test_an_administrator_deletes_a_user(root, ann, join, execute):
     assert event["details"] == {"email": "ann@example.com", **takes}
 
 
-def test_a_user_is_deleted_as_seen(root, ann, execute):
+def test_deleting_a_user_needs_the_current_etag(root, ann, execute):
     seen = root.client.get(path_of(ann)).headers["ETag"]
     root.client.patch_json(path_of(ann), {"disabled": True})
     root.client.delete(path_of(ann), headers={"If-Match": seen}, status=412)
@@ -114,25 +114,25 @@ def test_a_user_is_deleted_as_seen(root, ann, execute):
     root.client.delete(path_of(ann), headers={"If-Match": seen}, status=204)
 
 
-def test_the_only_owner_of_a_project_with_others_stays(root, ann, join, problem_of):
+def test_the_only_owner_of_a_shared_project_cannot_be_deleted(root, ann, join, problem_of):
     join(ann, "Ours", Role.OWNER)
     join(root, "Ours", Role.WRITER)
     said = problem_of(root.client.delete(path_of(ann), status=409))
-    # Administrators see no projects of others.
+    # Administrators do not see the projects of others.
     assert said.startswith(f"{LAST_OWNER}. ")
     assert root.client.get(f"{path_of(ann)}/deletion").json["obstacle"] == said
     join(root, "Ours", Role.OWNER)
     root.client.delete(path_of(ann), status=204)
 
 
-def test_the_only_administrator_stays(administrator, root, ann, problem_of):
+def test_the_only_administrator_cannot_be_deleted(administrator, root, ann, problem_of):
     assert LAST_ADMINISTRATOR in problem_of(root.client.delete(path_of(root), status=409))
     other = administrator("other@example.com")
     root.client.delete(path_of(root), status=204)
     assert LAST_ADMINISTRATOR in problem_of(other.client.delete(path_of(other), status=409))
 
 
-def test_of_two_administrators_who_go_at_once_one_stays(app, administrator):
+def test_parallel_deletions_leave_one_administrator(app, administrator):
     people = [administrator("one@example.com"), administrator("two@example.com")]
     together = threading.Barrier(2)
     said = []
@@ -154,7 +154,7 @@ def test_of_two_administrators_who_go_at_once_one_stays(app, administrator):
     assert sorted(said) == [LAST_ADMINISTRATOR, "gone"]
 
 
-def test_a_run_that_is_going_on_in_a_project_that_would_go(app, root, ann, join, problem_of):
+def test_a_run_in_progress_prevents_the_deletion(app, root, ann, join, problem_of):
     project_id = join(ann, "Mine", Role.OWNER)
     with session_factory(app.registry).begin() as session:
         source = add_source(session, project_id, "b.md", "We decided to build.", ann.user_id)
@@ -174,9 +174,7 @@ def test_a_run_that_is_going_on_in_a_project_that_would_go(app, root, ann, join,
     root.client.delete(path_of(ann), status=204)
 
 
-def test_the_clients_of_a_user_go_along_and_the_users_that_they_act_as_stay_disabled(
-    app, root, ann, execute, problem_of
-):
+def test_clients_are_deleted_and_their_users_disabled(app, root, ann, execute, problem_of):
     with session_factory(app.registry).begin() as session:
         robot = ClientRegistration("Robot", service=True, scopes=["runs:read"])
         register_client(session, ann.user_id, robot)
@@ -199,7 +197,7 @@ def problem_of():
 
 @pytest.fixture
 def browser(app):
-    """``browser(person)``: one in which this person is signed in."""
+    """``browser(person)``: a browser with a session of this user."""
 
     def open_browser(person):
         with session_factory(app.registry).begin() as session:
@@ -240,7 +238,7 @@ def test_administrators_disable_enable_and_delete_on_pages(root, ann, join, brow
     form.submit(status=404)
 
 
-def test_the_pages_say_what_stands_in_the_way(root, browser):
+def test_the_pages_show_why_a_user_cannot_be_deleted(root, browser):
     client = browser(root)
     page = client.get(f"/administration/users/{root.user_id}")
     assert LAST_ADMINISTRATOR in page.text
@@ -251,7 +249,7 @@ def test_the_pages_say_what_stands_in_the_way(root, browser):
     assert "You cannot disable yourself" in form_named(page, "disable").submit(status=409)
 
 
-def test_the_pages_are_for_administrators(app, ann, root, browser):
+def test_the_pages_need_an_administrator(app, ann, root, browser):
     stranger = TestApp(app, extra_environ=HTTPS, lint=False)
     for path in ("/administration/users", f"/administration/users/{root.user_id}"):
         browser(ann).get(path, status=403)
@@ -259,7 +257,7 @@ def test_the_pages_are_for_administrators(app, ann, root, browser):
     browser(root).get("/administration/users/x", status=404)
 
 
-def test_people_delete_their_own_account(ann, root, join, browser, execute):
+def test_users_delete_their_own_account(ann, root, join, browser, execute):
     join(ann, "Mine", Role.OWNER)
     client = browser(ann)
     page = client.get("/account").click("Delete my account")

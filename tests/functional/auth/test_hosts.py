@@ -1,4 +1,4 @@
-"""Requests for a host that is not one of the service's own are refused."""
+"""Tests that requests for a host that is not a name of the service are rejected."""
 
 import http.client
 
@@ -35,12 +35,12 @@ def ask(make_service):
         "Combine.Example.COM",
         "combine.example.com.",
         "combine.example.com:443",
-        # A proxy in front may listen elsewhere.
+        # A proxy in front of the service may listen on another port.
         "combine.example.com:8000",
         "app.example.org",
     ],
 )
-def test_its_own_names_are_answered(ask, host):
+def test_own_names_are_accepted(ask, host):
     assert ask(host).status_int == 200
 
 
@@ -66,7 +66,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("host", FOREIGN)
-def test_others_are_refused(ask, host):
+def test_other_hosts_are_rejected(ask, host):
     answer = ask(host)
     assert answer.status_int == 400
     assert "Set-Cookie" not in answer.headers
@@ -75,7 +75,7 @@ def test_others_are_refused(ask, host):
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_the_refusal_says_what_to_do_and_does_not_repeat_the_name(ask):
+def test_the_error_names_the_remedy_and_not_the_host(ask):
     answer = ask("evil.example", HTTP_ACCEPT="text/html")
     assert "ALLOWED_ORIGINS" in answer.text
     assert "evil" not in answer.text
@@ -83,14 +83,14 @@ def test_the_refusal_says_what_to_do_and_does_not_repeat_the_name(ask):
 
 @pytest.mark.parametrize("host", FOREIGN)
 @pytest.mark.parametrize("path", ["/health", "/health/whoami", "/health/ready", "/metrics"])
-def test_probes_come_by_any_name(ask, host, path):
+def test_probes_may_use_any_host(ask, host, path):
     assert ask(host, path).status_int != 400
 
 
 @pytest.mark.parametrize(
     "path", ["/healthy", "/health%2f..%2fwhoami", "//health", "/metrics/x", "/"]
 )
-def test_what_only_looks_like_a_probe_is_none(ask, path):
+def test_similar_paths_are_not_probes(ask, path):
     answer = ask("evil.example", path)
     assert answer.status_int in {400, 404}
     assert "Location" not in answer.headers
@@ -99,7 +99,7 @@ def test_what_only_looks_like_a_probe_is_none(ask, path):
 @pytest.mark.parametrize(
     "header", ["HTTP_X_FORWARDED_HOST", "HTTP_FORWARDED", "HTTP_X_HOST", "HTTP_X_ORIGINAL_HOST"]
 )
-def test_headers_of_a_proxy_that_nobody_trusts_count_for_nothing(ask, header):
+def test_headers_of_an_untrusted_proxy_are_ignored(ask, header):
     value = "host=evil.example" if header == "HTTP_FORWARDED" else "evil.example"
     answer = ask("combine.example.com", "/account", **{header: value})
     assert answer.status_int == 303
@@ -107,7 +107,7 @@ def test_headers_of_a_proxy_that_nobody_trusts_count_for_nothing(ask, header):
     assert ask("evil.example", **{header: "combine.example.com"}).status_int == 400
 
 
-def test_a_request_without_a_host_is_that_of_the_server_it_reached(make_service):
+def test_a_request_without_a_host_uses_the_server_name(make_service):
     app = make_service(ORIGINS).app
     environ = {"REMOTE_ADDR": "192.0.2.1", "SERVER_NAME": "combine.example.com"}
     request = Request.blank("/whoami", environ=environ)
@@ -115,7 +115,7 @@ def test_a_request_without_a_host_is_that_of_the_server_it_reached(make_service)
     assert request.get_response(app).status_int == 200
 
 
-def test_nobody_is_asked_for_before_that(make_service):
+def test_the_host_is_checked_before_the_user(make_service):
     service = make_service(ORIGINS)
     cookie = service.cookie(service.user())
     client = TestApp(service.app, extra_environ={"HTTP_HOST": "evil.example"}, lint=False)
@@ -138,18 +138,18 @@ def test_nobody_is_asked_for_before_that(make_service):
         ({}, False),
     ],
 )
-def test_a_developers_machine_goes_by_its_own_names(environ, known):
+def test_local_names_are_accepted_in_development(environ, known):
     assert KnownHosts(["http://combine.test"], local=True).knows(environ) is known
 
 
-def test_a_service_that_is_opened_as_localhost_is_opened_as_127_0_0_1_too():
+def test_localhost_and_127_0_0_1_are_both_accepted():
     hosts = KnownHosts(["http://localhost:8000"], local=False)
     assert hosts.knows({"HTTP_HOST": "127.0.0.1:8000"})
     assert not hosts.knows({"HTTP_HOST": "192.168.1.5", "SERVER_NAME": "192.168.1.5"})
 
 
-def test_over_real_http(service_process):
-    """The request line in absolute form, and headers that waitress must not believe."""
+def test_hosts_are_checked_over_real_http(service_process):
+    """The request line has the absolute form, and waitress must ignore forged headers."""
     port = int(service_process.url.rpartition(":")[2])
 
     def ask(target, host, **headers):
@@ -164,7 +164,7 @@ def test_over_real_http(service_process):
         return answer
 
     good = f"localhost:{port}"
-    # RFC 9112, 3.2.2: what counts is one host, never a mixture. waitress hands over that of Host.
+    # RFC 9112, 3.2.2: one host counts, never a mixture. waitress passes on the Host header.
     for target, host, status in (
         ("/projects", good, 303),
         ("/projects", "evil.example", 400),

@@ -18,8 +18,8 @@ QUERIES = {
 }
 
 
-class Nothing(Things):
-    """Names of what does not exist."""
+class Unknown(Things):
+    """Names of objects that do not exist."""
 
     def __init__(self):
         self.slug = "no-such-project"
@@ -61,7 +61,7 @@ def statements(app):
 
 
 def routes(app):
-    """The routes into projects, and the methods that each has views for."""
+    """Return the routes into projects, and the methods of their views."""
     found = {}
     introspector = app.registry.introspector
     for entry in introspector.get_category("views"):
@@ -96,7 +96,7 @@ def shape(answer, path):
     return answer.status_int, text, headers
 
 
-def test_the_walk_misses_no_route(app):
+def test_all_routes_are_covered(app):
     walked = {pattern for pattern, _ in routes(app)}
     endpoints = app.registry.introspector.get_category("combine endpoints")
     in_projects = {
@@ -108,7 +108,7 @@ def test_the_walk_misses_no_route(app):
     assert in_projects <= walked
     assert any(pattern.endswith("/members") and "/api/" not in pattern for pattern in walked)
     for route in app.routes_mapper.get_routes():
-        # What else has a variable belongs to nobody, or to the asker alone.
+        # Other routes with a variable lead to public data or to data of the current user.
         if "{" in route.pattern and route.pattern not in walked:
             assert re.match(
                 r"/?(docs|static|health|auth|account|administration|oauth|\.well-known|api/v1/(lines|users|me|tokens))\b",
@@ -117,17 +117,17 @@ def test_the_walk_misses_no_route(app):
 
 
 @pytest.mark.parametrize("face", ["api", "pages"])
-def test_another_member_finds_nothing(app, adas, bob, browser, statements, run_jobs, face):
+def test_a_non_member_finds_nothing(app, adas, bob, browser, statements, run_jobs, face):
     Things(app, bob, run_jobs, "Lighthouse")
     client = bob.client if face == "api" else browser(bob)
-    # The first use is written down; those after it are not.
+    # The first use of a token is recorded. Measure the later ones.
     client.get("/api/v1/me", status=200)
     seen = 0
     for pattern, method in routes(app):
         if (face == "api") != pattern.startswith("/api/"):
             continue
         answers = []
-        for things in (adas, Nothing()):
+        for things in (adas, Unknown()):
             path = things.path(pattern)
             statements.clear()
             answers.append((*shape(ask(client, method, path), path), list(statements)))
@@ -138,12 +138,12 @@ def test_another_member_finds_nothing(app, adas, bob, browser, statements, run_j
 
 
 @pytest.mark.parametrize("face", ["api", "pages"])
-def test_a_stranger_is_asked_to_sign_in_at_no_cost(app, adas, testapp, statements, face):
+def test_a_stranger_must_sign_in_and_costs_no_statement(app, adas, testapp, statements, face):
     for pattern, method in routes(app):
         if (face == "api") != pattern.startswith("/api/"):
             continue
         answers = []
-        for things in (adas, Nothing()):
+        for things in (adas, Unknown()):
             path = things.path(pattern)
             statements.clear()
             answer = ask(testapp, method, path)
@@ -156,8 +156,8 @@ def test_a_stranger_is_asked_to_sign_in_at_no_cost(app, adas, testapp, statement
         assert (answers[0][0] if face == "api" else answers[0]) == (401 if face == "api" else 303)
 
 
-def test_the_walk_reaches_what_is_there(app, adas, ada):
-    """Or else a walk that fills in the wrong things would find nothing, and think itself right."""
+def test_the_walk_finds_existing_objects(app, adas, ada):
+    """A walk with wrong values would find nothing, and pass for the wrong reason."""
     for pattern, method in routes(app):
         if method == "GET":
             query = next((each for form, each in QUERIES.items() if form.search(pattern)), "")
@@ -165,7 +165,7 @@ def test_the_walk_reaches_what_is_there(app, adas, ada):
             assert ask(ada.client, "GET", path).status_int == 200, pattern
 
 
-def test_an_administrator_is_no_member(app, adas, bob):
+def test_an_administrator_is_not_a_member(app, adas, bob):
     with session_factory(app.registry).begin() as session:
         session.execute(update(User).where(User.id == bob.user_id).values(is_admin=True))
     for pattern, method in routes(app):
@@ -173,11 +173,11 @@ def test_an_administrator_is_no_member(app, adas, bob):
             assert ask(bob.client, method, adas.path(pattern)).status_int == 404, pattern
 
 
-def test_lists_show_and_count_ones_own_alone(adas, bob):
+def test_lists_show_and_count_only_own_objects(adas, bob):
     assert bob.client.get("/api/v1/projects").json == {"items": [], "next": None}
 
 
-def test_a_thing_of_one_project_is_not_in_another(app, adas, ada, run_jobs):
+def test_objects_are_not_found_through_another_project(app, adas, ada, run_jobs):
     other = ada.client.post_json("/api/v1/projects", {"name": "Other"}).json["slug"]
     ada.client.get(f"/api/v1/projects/{other}/sources/{adas.source}", status=404)
     body = {"line": "brief", "sources": [adas.source]}

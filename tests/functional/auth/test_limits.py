@@ -1,4 +1,4 @@
-"""Rate limits in an application, and with a real Redis."""
+"""Tests rate limits in an application, and with a real Redis."""
 
 import logging
 import shutil
@@ -43,7 +43,7 @@ def ask(app, address="192.0.2.1", **headers):
     return app.get("/asked", extra_environ={"REMOTE_ADDR": address}, headers=headers, status="*")
 
 
-def test_one_too_many_is_answered_429_with_the_time_to_wait():
+def test_a_request_above_the_limit_gets_429_with_retry_after():
     app = TestApp(application())
     assert {ask(app).status_int for _ in range(MOST)} == {200}
     answer = ask(app)
@@ -66,14 +66,14 @@ def test_a_browser_gets_a_page():
     assert answer.headers["Content-Security-Policy"]
 
 
-def test_what_a_client_claims_of_its_address_does_not_count():
+def test_a_forged_address_is_ignored():
     app = TestApp(application())
     for number in range(MOST):
         ask(app, **{"X-Forwarded-For": f"198.51.100.{number}"})
     assert ask(app, **{"X-Forwarded-For": "203.0.113.1"}).status_int == 429
 
 
-def test_a_storage_that_cannot_be_used_stops_the_start_without_its_password():
+def test_an_unusable_storage_is_an_error_without_the_password():
     with pytest.raises(ConfigurationError, match="RATE_LIMIT_STORAGE") as caught:
         application(**{"combine_auth.rate_limit_storage": "redis://:hunter2@host:many/0"})
     assert "hunter2" not in str(caught.value)
@@ -86,7 +86,7 @@ def test_limits_can_be_switched_off():
 
 @contextmanager
 def redis_server(port):
-    """A real server, until the block ends."""
+    """Run a real server for the block."""
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("redis-server is not installed: apt-get install redis-server")
@@ -106,13 +106,13 @@ def redis_server(port):
             storage = make_storage(f"redis://127.0.0.1:{port}/0")
             deadline = time.monotonic() + 60
             while not storage.check():
-                assert time.monotonic() < deadline, "redis-server does not answer"
+                assert time.monotonic() < deadline, "redis-server does not respond"
             yield
         finally:
             process.terminate()
 
 
-def test_two_processes_count_together_in_redis():
+def test_two_processes_share_a_limit_in_redis():
     port = free_port()
     with redis_server(port):
         limiters = [Limiter(make_storage(f"redis://127.0.0.1:{port}/0")) for _ in range(2)]
@@ -125,7 +125,7 @@ def test_two_processes_count_together_in_redis():
             limiter.check("report", "192.0.2.2")
 
 
-def test_without_redis_nobody_is_refused_and_two_lines_say_so(caplog, monkeypatch):
+def test_an_unreachable_redis_rejects_no_request_and_is_logged(caplog, monkeypatch):
     caplog.set_level(logging.WARNING)
     now = [1000.0]
     monkeypatch.setattr(limiter_module.time, "monotonic", lambda: now[0])
@@ -134,7 +134,7 @@ def test_without_redis_nobody_is_refused_and_two_lines_say_so(caplog, monkeypatc
     for _ in range(MOST * 3):
         limiter.check("report", "192.0.2.1")
         limiter.hit("device-code", "WDJB-MJHT")
-        # Each time it is asked again.
+        # Each request asks Redis again.
         now[0] += limiter_module.OUTAGE_S + 1
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 1
@@ -148,7 +148,7 @@ def test_without_redis_nobody_is_refused_and_two_lines_say_so(caplog, monkeypatc
 
 def _again(limiter, port):
     with redis_server(port):
-        # The server knows no password; a client that sends one all the same is refused, as when away.
+        # The server has no password. It rejects a client that sends one, as if it were unreachable.
         again = Limiter(make_storage(f"redis://127.0.0.1:{port}/0"))
         again._retry_at = limiter._retry_at
         for _ in range(MOST):
@@ -158,7 +158,7 @@ def _again(limiter, port):
     return again
 
 
-def test_a_redis_that_hangs_costs_half_a_second_at_most_and_not_each_time(monkeypatch):
+def test_a_hanging_redis_delays_few_requests(monkeypatch):
     import socket
 
     with socket.socket() as silent:
@@ -168,5 +168,5 @@ def test_a_redis_that_hangs_costs_half_a_second_at_most_and_not_each_time(monkey
         started = time.monotonic()
         for _ in range(100):
             limiter.check("report", "192.0.2.1")
-        # Connecting, and one more attempt; 99 others do not ask.
+        # One request connects and one retries. The 99 others do not ask.
         assert time.monotonic() - started < 5

@@ -30,7 +30,7 @@ def test_button_signs_in(service, client):
     assert "no-store" in answer.headers["Cache-Control"]
 
 
-def test_user_is_made_once_and_is_no_administrator(service, client):
+def test_user_is_created_once_and_is_not_an_administrator(service, client):
     sign_in(client)
     sign_in(service.client())
     assert service.execute("SELECT email, name, is_admin FROM users") == [
@@ -39,7 +39,7 @@ def test_user_is_made_once_and_is_no_administrator(service, client):
     assert service.execute("SELECT count(*) FROM sessions") == [(2,)]
 
 
-def test_page_costs_a_stranger_no_statement(service, client):
+def test_page_sends_no_statement_for_a_stranger(service, client):
     with service.statements() as sent:
         page = client.get("/auth/sign-in")
     assert sent == []
@@ -47,7 +47,7 @@ def test_page_costs_a_stranger_no_statement(service, client):
     assert "no-store" in page.headers["Cache-Control"]
 
 
-def test_session_says_where_it_is_from(service):
+def test_session_records_user_agent_and_address(service):
     client = service.client(HTTP_USER_AGENT="Fire\x00fox\n" + "x" * 1000, REMOTE_ADDR="::1")
     sign_in(client)
     [(user_agent, ip)] = service.execute("SELECT user_agent, ip FROM sessions")
@@ -55,7 +55,7 @@ def test_session_says_where_it_is_from(service):
     assert ip == "::1"
 
 
-def test_who_is_signed_in_goes_on(client):
+def test_signed_in_user_is_redirected(client):
     sign_in(client)
     answer = client.get("/auth/sign-in", {"next": "/projects?a=1"})
     assert (answer.status_int, answer.location) == (303, "http://localhost:8000/projects?a=1")
@@ -64,33 +64,33 @@ def test_who_is_signed_in_goes_on(client):
 @pytest.mark.parametrize(
     "target", ["//evil.example", "/\\evil.example", "https:evil.example", "\xff"]
 )
-def test_open_redirect(client, target):
+def test_foreign_next_is_ignored(client, target):
     assert sign_in(client, target).location == "http://localhost:8000/"
-    # The field of the form is not trusted either.
+    # The service does not trust the field of the form either.
     csrf = client.cookies["combine_csrf"]
     answer = client.post("/auth/local", {"csrf_token": csrf, "next": target})
     assert answer.location == "http://localhost:8000/"
     assert client.get("/auth/sign-in", {"next": target}).location == "http://localhost:8000/"
 
 
-def test_query_that_is_not_utf8(client):
+def test_query_that_is_not_utf8_is_rejected(client):
     answer = client.get("/auth/sign-in?next=%ff%fe", expect_errors=True)
     assert answer.status_int in {200, 400}
 
 
-def test_next_survives_the_form(client):
+def test_next_is_kept_in_the_form(client):
     answer = sign_in(client, "/projects/apollo?tab=runs")
     assert answer.location == "http://localhost:8000/projects/apollo?tab=runs"
 
 
-def test_session_fixation(service, client):
+def test_planted_session_is_replaced(service, client):
     planted = service.cookie(service.user("eve@example.com"))
     client.set_cookie(COOKIE, planted)
     client.set_cookie("combine_csrf", "0" * 32)
     client.post("/auth/local", {"csrf_token": "0" * 32})
     assert client.cookies[COOKIE] != planted
     assert client.cookies["combine_csrf"] != "0" * 32
-    # The planted session is dead, also for the one who planted it.
+    # The planted session has ended, also for the attacker.
     attacker = service.client()
     attacker.set_cookie(COOKIE, planted)
     assert attacker.get("/whoami").json == NOBODY
@@ -110,7 +110,7 @@ def test_sign_out_ends_the_session(service, client):
     assert thief.get("/whoami").json == NOBODY
 
 
-def test_sign_out_of_nobody(client):
+def test_sign_out_without_a_session_is_harmless(client):
     client.get("/auth/sign-in")
     csrf = client.cookies["combine_csrf"]
     assert client.post("/auth/sign-out", {"csrf_token": csrf}).status_int == 303
@@ -124,7 +124,7 @@ def test_sign_out_needs_the_csrf_token(service, client):
 
 @pytest.mark.parametrize("path", ["/auth/local", "/auth/sign-out"])
 @pytest.mark.parametrize("method", ["get", "put", "delete"])
-def test_other_methods_do_nothing(service, client, path, method):
+def test_other_methods_are_rejected(service, client, path, method):
     sign_in(client)
     answer = getattr(client, method)(path, status=405)
     assert answer.headers["Allow"] == "POST"
@@ -159,11 +159,11 @@ def test_other_methods_do_nothing(service, client, path, method):
         {"HTTP_HOST": "\xff"},
     ],
 )
-def test_from_elsewhere(service, environ):
+def test_requests_from_elsewhere_are_rejected(service, environ):
     client = service.client(**environ)
     page = client.get("/auth/sign-in", expect_errors=True)
     assert BUTTON not in page
-    # A host that is not this service's is refused before the page is asked for.
+    # An unknown host is rejected before the page is requested.
     known = page.status_int == 200
     assert known or (page.status_int == 400 and "HTTP_HOST" in environ)
     assert ("from the machine that the service runs on" in page) is known
@@ -190,7 +190,7 @@ def test_from_elsewhere(service, environ):
         {"HTTP_HOST": "[::1]"},
     ],
 )
-def test_from_here(service, environ):
+def test_local_requests_are_accepted(service, environ):
     client = service.client(**environ)
     headers = {"X-CSRF-Token": "0" * 32, "Cookie": "combine_csrf=" + "0" * 32}
     assert BUTTON in client.get("/auth/sign-in")
@@ -205,7 +205,7 @@ def test_from_here(service, environ):
         {"combine_core.environment": "development"},
     ],
 )
-def test_switched_off(make_service, ini):
+def test_local_sign_in_can_be_disabled(make_service, ini):
     host = "combine.example.com" if ini is PRODUCTION else "localhost:8000"
     client = make_service(ini).client(HTTP_HOST=host)
     page = client.get("/auth/sign-in")
@@ -220,14 +220,14 @@ def test_switched_off(make_service, ini):
     client.post("/auth/local", headers=headers, status=404)
 
 
-def test_disabled_user_is_refused(service, client):
+def test_disabled_user_is_rejected(service, client):
     service.user(EMAIL, disabled=True)
     answer = client.get("/auth/sign-in").form.submit(status=403)
     assert "is disabled" in answer
     assert service.execute("SELECT count(*) FROM sessions") == [(0,)]
 
 
-def test_two_at_once_make_one_user(service, wait_for_lock):
+def test_parallel_transactions_create_one_user(service, wait_for_lock):
     other = service.engine.connect()
     begun = other.begin()
     other.exec_driver_sql(
@@ -239,7 +239,7 @@ def test_two_at_once_make_one_user(service, wait_for_lock):
     answers = []
     second = threading.Thread(target=lambda: answers.append(page.form.submit()))
     second.start()
-    # The second is now behind the first, whose insert is not committed.
+    # The second transaction now waits for the first, whose insert is not committed.
     wait_for_lock()
     begun.commit()
     other.close()
@@ -249,7 +249,7 @@ def test_two_at_once_make_one_user(service, wait_for_lock):
     assert client.get("/whoami").json["email"] == EMAIL
 
 
-def test_eight_at_once(service):
+def test_eight_parallel_requests_create_one_user(service):
     pages = [service.client().get("/auth/sign-in") for _ in range(8)]
     barrier = threading.Barrier(8)
     statuses = []

@@ -1,4 +1,4 @@
-"""Redirects begin with PUBLIC_URL, and requests that contradict it are reported."""
+"""Tests that redirects start with PUBLIC_URL, and that contradicting requests are reported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ORIGINS = {
 
 @pytest.fixture
 def service(database_url):
-    """A process of its own: it logs a contradiction once."""
+    """An application of its own, because it logs each contradiction once."""
     service = Service({**ORIGINS, "combine_core.database_url": database_url})
     yield service
     service.engine.dispose()
@@ -37,12 +37,12 @@ def location(service, host="combine.example.com", scheme="http", path="/account"
 @pytest.mark.parametrize(
     "host", ["combine.example.com", "Combine.example.com.", "combine.example.com:8000"]
 )
-def test_redirects_lead_to_public_url(service, host, scheme):
+def test_redirects_start_with_public_url(service, host, scheme):
     for path in ("/account", "/account?a=b"):
         assert location(service, host, scheme, path).startswith("https://combine.example.com/auth/")
 
 
-def test_a_form_leads_to_public_url(service):
+def test_a_form_redirects_to_public_url(service):
     client = browser(service)
     client.set_cookie("__Host-combine_csrf", "0" * 32)
     headers = {"X-CSRF-Token": "0" * 32, "Origin": "https://combine.example.com"}
@@ -50,20 +50,20 @@ def test_a_form_leads_to_public_url(service):
     assert answer.headers["Location"] == "https://combine.example.com/auth/sign-in"
 
 
-def test_the_other_origins_keep_their_browsers(service):
-    # The cookies of the browser are those of that host.
+def test_requests_to_other_allowed_origins_stay_there(service):
+    # The cookies of the browser belong to that host.
     begin = "https://app.example.org:8443/auth/sign-in"
     assert location(service, "app.example.org:8443", "https").startswith(begin)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:9000", "[::1]:8000"])
-def test_a_developer_stays_at_the_address_that_was_opened(database_url, host):
+def test_development_keeps_the_opened_address(database_url, host):
     service = Service({**DEVELOPMENT, "combine_core.database_url": database_url})
     assert location(service, host).startswith(f"http://{host}/auth/sign-in")
     service.engine.dispose()
 
 
-def test_an_address_of_somebody_else_is_not_touched(service):
+def test_redirects_to_other_sites_are_not_changed(service):
     answer = browser(service).get("/auth/sign-in?next=//evil.example/", status=200)
     assert "evil.example" not in answer.text
 
@@ -75,7 +75,7 @@ def warnings(caplog):
     return [r.getMessage() for r in caplog.records if "PUBLIC_URL is" in r.getMessage()]
 
 
-def test_a_scheme_that_contradicts_is_logged_once_and_shown(service, caplog):
+def test_a_wrong_scheme_is_logged_once_and_shown(service, caplog):
     for _ in range(3):
         location(service)
     (line,) = warnings(caplog)
@@ -88,7 +88,7 @@ def test_a_scheme_that_contradicts_is_logged_once_and_shown(service, caplog):
     }
 
 
-def test_a_host_that_contradicts_is_logged_once_and_shown(service, caplog):
+def test_a_wrong_host_is_logged_once_and_shown(service, caplog):
     for _ in range(3):
         browser(service, "app:8000", "https").get("/account", status=400)
     (line,) = warnings(caplog)
@@ -101,18 +101,18 @@ def test_a_host_that_contradicts_is_logged_once_and_shown(service, caplog):
     ("host", "scheme"),
     [("combine.example.com", "https"), ("app.example.org", "http"), ("app.example.org", "https")],
 )
-def test_what_fits_is_not_reported(service, caplog, host, scheme):
+def test_matching_requests_are_not_reported(service, caplog, host, scheme):
     location(service, host, scheme)
     assert warnings(caplog) == []
     assert recent_contradictions(service.registry) == {}
 
 
-def test_probes_come_as_they_like(service, caplog):
+def test_probes_are_not_reported(service, caplog):
     browser(service, "10.0.0.1").get("/health/whoami", status="*")
     assert warnings(caplog) == []
 
 
-def test_what_stands_in_the_header_is_one_line(service, caplog):
+def test_the_header_is_logged_in_one_line(service, caplog):
     host = "evil\x1b[31m" + "x" * 3000
     browser(service, host).get("/account", status=400)
     (line,) = warnings(caplog)
@@ -120,13 +120,13 @@ def test_what_stands_in_the_header_is_one_line(service, caplog):
     assert len(line) < 700
 
 
-def test_an_hour_later_it_is_forgotten(service):
+def test_a_warning_expires_after_an_hour(service):
     location(service)
     service.execute("UPDATE address_contradictions SET seen_at = now() - interval '61 minutes'")
     assert recent_contradictions(service.registry) == {}
 
 
-def test_a_database_that_is_away_changes_no_answer(database_url, caplog):
+def test_redirects_need_no_database(database_url, caplog):
     absent = database_url.rsplit("/", 1)[0] + "/absent"
     service = Service({**ORIGINS, "combine_core.database_url": absent})
     caplog.set_level(logging.INFO)

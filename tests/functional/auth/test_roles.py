@@ -8,8 +8,8 @@ from combine_core.projects import Project
 from combine_core.users import Membership, Role
 from tests.functional.auth.things import IN_PROJECTS, Things
 
-# What members with this role may do and those with a lower one may not: of each path the methods, and of a
-# page the forms that it takes. Whatever is read with GET is for viewers, unless it stands here.
+# The actions that members with this role may do and those with a lower role may not: for each path
+# the methods, and for a page its forms. Viewers may GET every path that is not listed here.
 LOWEST_ROLES: dict[Role, dict[str, set[str]]] = {
     Role.VIEWER: {
         "/api/v1/comments/{id}/read": {"POST"},
@@ -71,7 +71,7 @@ LOWEST_ROLES: dict[Role, dict[str, set[str]]] = {
 
 
 def actions(app):
-    """Each path into a project with its methods and forms."""
+    """Return each path into a project with its methods and forms."""
     views = {}
     for entry in app.registry.introspector.get_category("views"):
         view = entry["introspectable"]
@@ -101,7 +101,7 @@ def things(app, sign_in, run_jobs):
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_roles(app, things, sign_in, browser, role):
+def test_each_role_has_exactly_its_permissions(app, things, sign_in, browser, role):
     person = sign_in("bob@example.com")
     with session_factory(app.registry).begin() as session:
         project = select(Project.id).where(Project.slug == things.slug)
@@ -112,7 +112,7 @@ def test_roles(app, things, sign_in, browser, role):
         method, _, form = action.partition(" ")
         path = things.path(pattern)
         if pattern.startswith("/api/"):
-            # Nothing is done, because nothing is sent, or something else is expected to be there.
+            # The requests change nothing, because they are empty or expect another state.
             answer = person.client.request(
                 path,
                 method=method,
@@ -121,7 +121,7 @@ def test_roles(app, things, sign_in, browser, role):
                 **({} if method == "GET" else {"body": b"{}", "content_type": "application/json"}),
             )
         else:
-            # A form without the token of its page is refused, but after the role was looked at.
+            # A form without a CSRF token is rejected, but after the check of the role.
             answer = pages.request(
                 path,
                 method=method,
@@ -133,7 +133,7 @@ def test_roles(app, things, sign_in, browser, role):
         assert (answer.status_int != 403) == is_allowed, (action, pattern, answer.status)
 
 
-def test_the_table_names_nothing_else(app):
+def test_the_table_has_no_unknown_actions(app):
     there = set(actions(app))
     for paths in LOWEST_ROLES.values():
         for pattern, names in paths.items():

@@ -1,4 +1,4 @@
-"""A token that is good for some permissions alone: its user's rights and its scopes, at each use."""
+"""Tests that a token with scopes is limited to these and to the permissions of its user at each use."""
 
 import re
 import uuid
@@ -15,7 +15,7 @@ from tests.functional.conftest import make_client
 
 @pytest.fixture
 def narrow(app):
-    """``narrow(person, {"runs:read"})``: a client with a token of this person that is good for that."""
+    """``narrow(person, {"runs:read"})``: a client with a token of this user for these scopes."""
 
     def narrow(person, scopes):
         with session_factory(app.registry).begin() as session:
@@ -40,7 +40,7 @@ def lacks(answer, scope):
     assert scope in answer.json["detail"]
 
 
-def test_what_the_token_lacks_is_named(narrow, ada, slug):
+def test_the_missing_scope_is_named(narrow, ada, slug):
     client = narrow(ada, {"projects:read", "sources:read"})
     path = f"/api/v1/projects/{slug}"
     client.get(path, status=200)
@@ -49,11 +49,13 @@ def test_what_the_token_lacks_is_named(narrow, ada, slug):
     body = {"name": "x", "text": "y"}
     lacks(client.post_json(f"{path}/sources", body, status=403), "sources:write")
     lacks(client.post_json("/api/v1/projects", {"name": "x"}, status=403), "projects:write")
-    # Who am I needs none.
+    # /me needs no scope.
     client.get("/api/v1/me", status=200)
 
 
-def test_no_scope_opens_what_the_user_may_not(app, narrow, ada, slug, sign_in, add_member):
+def test_a_scope_gives_no_permission_that_the_user_lacks(
+    app, narrow, ada, slug, sign_in, add_member
+):
     bob = sign_in("bob@example.com")
     project_id = ada.client.get(f"/api/v1/projects/{slug}").json["id"]
     add_member(project_id, bob.user_id, Role.WRITER)
@@ -65,21 +67,19 @@ def test_no_scope_opens_what_the_user_may_not(app, narrow, ada, slug, sign_in, a
         session.execute(
             update(Membership).where(Membership.user_id == bob.user_id).values(role=Role.VIEWER)
         )
-    # Demoted, with the same token: the role does not allow it, so no scope is asked for.
+    # With a lower role and the same token, the role is missing, so the response names no scope.
     answer = client.post_json(path, body, status=403)
     assert "WWW-Authenticate" not in answer.headers
     assert "Your role" in answer.json["detail"]
 
 
-def test_what_is_in_other_projects_stays_unknown(narrow, sign_in, slug):
+def test_objects_of_other_projects_get_404(narrow, sign_in, slug):
     eve = sign_in("eve@example.com")
     for scopes in ({"runs:read"}, {"projects:read"}, set(Permission)):
         narrow(eve, scopes).get(f"/api/v1/projects/{slug}", status=404)
 
 
-def test_a_member_cannot_be_removed_with_the_right_to_leave_alone(
-    narrow, ada, slug, sign_in, add_member
-):
+def test_the_scope_to_leave_does_not_allow_removing_members(narrow, ada, slug, sign_in, add_member):
     bob = sign_in("bob@example.com")
     project_id = ada.client.get(f"/api/v1/projects/{slug}").json["id"]
     add_member(project_id, bob.user_id, Role.VIEWER)
@@ -90,7 +90,7 @@ def test_a_member_cannot_be_removed_with_the_right_to_leave_alone(
     )
 
 
-def test_an_administrator_with_a_narrow_token_is_not_a_whole_one(app, narrow, ada):
+def test_a_limited_token_of_an_administrator_gives_no_rights(app, narrow, ada):
     with session_factory(app.registry).begin() as session:
         session.execute(update(User).where(User.id == ada.user_id).values(is_admin=True))
     ada.client.get("/api/v1/audit", status=200)
@@ -99,7 +99,7 @@ def test_an_administrator_with_a_narrow_token_is_not_a_whole_one(app, narrow, ad
     narrow(ada, {"projects:read"}).get("/api/v1/audit", status=403)
 
 
-def test_without_scopes_a_proof_covers_everything():
+def test_a_token_without_scopes_has_all_permissions():
     identity = Identity(uuid.uuid4(), "ada@example.com", "Ada", False)
     whole = Proof(identity, CredentialKind.SESSION, uuid.uuid4())
     assert whole.allows_permission(Permission.RUNS_WRITE)

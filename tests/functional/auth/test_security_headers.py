@@ -1,4 +1,4 @@
-"""Headers by which browsers protect their users: on every answer but the probes, of any status."""
+"""Tests that every response except the probes has the security headers, whatever its status."""
 
 import socket
 
@@ -49,32 +49,32 @@ def check(headers):
 
 @pytest.mark.parametrize(("method", "path", "status"), REQUESTS)
 @pytest.mark.parametrize("accept", ["text/html", "*/*"])
-def test_every_answer_has_them(testapp, method, path, status, accept):
+def test_every_response_has_the_headers(testapp, method, path, status, accept):
     answer = testapp.request(path, method=method, headers={"Accept": accept}, status="*")
     assert answer.status_int == status
     check(answer.headers)
 
 
-def test_an_unknown_host_gets_them(testapp):
+def test_a_response_to_an_unknown_host_has_the_headers(testapp):
     answer = testapp.get("/projects", headers={"Host": "evil.example"}, status=400)
     check(answer.headers)
 
 
 @pytest.mark.parametrize("path", ["/projects", "/api/v1/me"])
-def test_a_database_that_is_away_gets_them(make_app, database_url, path):
+def test_a_response_without_the_database_has_the_headers(make_app, database_url, path):
     away = TestApp(make_app(database_url=database_url.rsplit("/", 1)[0] + "/absent"), lint=False)
     headers = {"Cookie": f"__Host-combine_session={'x' * 43}"}
     check(away.get(path, headers=headers, status=503).headers)
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/me", "/nothing"])
-def test_over_https_browsers_are_told_to_stay_there(testapp, path):
+def test_https_responses_have_hsts(testapp, path):
     answer = testapp.get(path, extra_environ={"wsgi.url_scheme": "https"}, status="*")
     assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
     assert "Strict-Transport-Security" not in testapp.get(path, status="*").headers
 
 
-def test_what_a_member_sees_stays_in_no_cache(app, sign_in, testapp):
+def test_private_responses_are_not_cached(app, sign_in, testapp):
     person = sign_in()
     slug = person.client.post_json("/api/v1/projects", {"name": "Harbour"}).json["slug"]
     with session_factory(app.registry).begin() as session:
@@ -88,13 +88,13 @@ def test_what_a_member_sees_stays_in_no_cache(app, sign_in, testapp):
         check(answer.headers)
 
 
-def test_probes_have_none(testapp):
+def test_probes_have_no_security_headers(testapp):
     for path in ("/health", "/health/ready", "/health/detailed"):
         answer = testapp.get(path, status="*")
         assert "Content-Security-Policy" not in answer.headers
 
 
-def test_nothing_of_what_a_page_says_can_be_framed_or_scripted(testapp):
+def test_pages_cannot_be_framed_or_run_inline_scripts(testapp):
     policy = testapp.get("/auth/sign-in").headers["Content-Security-Policy"]
     for part in ("default-src 'none'", "script-src 'self'", "base-uri 'none'"):
         assert part in policy
@@ -109,7 +109,7 @@ ODD_REQUESTS = [
 ]
 
 
-def test_odd_requests_over_a_socket_are_refused_with_them(start_service):
+def test_malformed_requests_get_the_headers(start_service):
     port = int(start_service().url.rpartition(":")[2])
     for request in ODD_REQUESTS:
         with socket.create_connection(("127.0.0.1", port), 20) as connection:

@@ -17,13 +17,13 @@ def whoami(client, cookie=None, **headers):
     return client.get("/whoami", headers=headers).json
 
 
-def test_stranger_costs_no_statement(service, client):
+def test_stranger_sends_no_statement(service, client):
     with service.statements() as sent:
         assert whoami(client) == NOBODY
     assert sent == []
 
 
-def test_session_costs_one_statement(service, client):
+def test_session_sends_one_statement(service, client):
     user = service.user()
     cookie = service.cookie(user)
     with service.statements() as sent:
@@ -43,8 +43,8 @@ def test_lookup_uses_the_index(service):
     with service.statements() as sent:
         whoami(service.client(), cookie)
     many = service.user("many@example.com").id
-    with service.engine.connect() as connection:  # never committed
-        # Among a handful of rows any index will do, and the planner takes whichever it likes.
+    with service.engine.connect() as connection:  # This is never committed.
+        # In a small table the planner may choose any index.
         connection.execute(
             text(
                 "INSERT INTO sessions (id, user_id, token_sha256, expires_at, user_agent)"
@@ -78,19 +78,19 @@ def test_lookup_uses_the_index(service):
         "x" * 42 + "=",
     ],
 )
-def test_forged_cookie_is_nobody(service, client, forged):
+def test_forged_cookie_is_rejected(service, client, forged):
     service.cookie(service.user())
     assert client.get("/whoami", extra_environ={"HTTP_COOKIE": f"{COOKIE}={forged}"}).json == NOBODY
 
 
-def test_what_cannot_be_a_session_costs_no_statement(service, client):
+def test_malformed_cookie_sends_no_statement(service, client):
     with service.statements() as sent:
         for cookie in ("", "x" * 42, "x" * 44, "x" * 42 + ".", "x" * 100_000):
             assert whoami(client, cookie) == NOBODY
     assert sent == []
 
 
-def test_hash_of_the_database_opens_nothing(service, client):
+def test_stored_hash_is_rejected_as_cookie(service, client):
     service.cookie(service.user())
     [(digest,)] = service.execute("SELECT encode(token_sha256, 'hex') FROM sessions")
     assert whoami(client, digest) == NOBODY
@@ -103,7 +103,7 @@ def test_cookie_is_not_in_the_database(service):
     assert cookie not in row
 
 
-def test_foreign_cookie_that_is_not_utf8_does_no_harm(service, client):
+def test_unrelated_cookie_that_is_not_utf8_is_ignored(service, client):
     cookie = service.cookie(service.user())
     environ = {"HTTP_COOKIE": f"other=\xff\xfe; {COOKIE}={cookie}"}
     assert client.get("/whoami", extra_environ=environ).json["email"] == "ann@example.com"
@@ -119,7 +119,7 @@ def test_first_of_two_cookies_counts(service, client):
     assert client.get("/whoami", extra_environ=environ).json["email"] == "ann@example.com"
 
 
-def test_disabled_user_is_out_at_the_next_request(service, client):
+def test_disabled_user_is_rejected_at_the_next_request(service, client):
     user = service.user()
     cookie = service.cookie(user)
     assert whoami(client, cookie)["email"] == user.email
@@ -136,7 +136,7 @@ def test_disabled_user_is_out_at_the_next_request(service, client):
         ("expires_at = now() - interval '1 second'", False),
     ],
 )
-def test_limits(service, client, change, alive):
+def test_session_ends_at_its_limits(service, client, change, alive):
     cookie = service.cookie(service.user())
     service.execute(f"UPDATE sessions SET {change}")
     assert (whoami(client, cookie)["email"] is not None) is alive
@@ -167,7 +167,7 @@ def test_last_seen_is_written_once_a_minute(service, client):
     assert age < timedelta(seconds=30)
 
 
-def test_last_seen_is_written_though_the_view_fails(service, client):
+def test_last_seen_is_written_if_the_view_fails(service, client):
     cookie = service.cookie(service.user())
     service.execute("UPDATE sessions SET last_seen_at = now() - interval '1 hour'")
     client.get("/refuse", headers={"Cookie": f"{COOKIE}={cookie}"}, status=409)
@@ -175,19 +175,19 @@ def test_last_seen_is_written_though_the_view_fails(service, client):
     assert age < timedelta(seconds=30)
 
 
-def test_last_seen_waits_for_nobody(service, client, caplog):
+def test_last_seen_does_not_wait_for_locks(service, client, caplog):
     cookie = service.cookie(service.user())
     service.execute("UPDATE sessions SET last_seen_at = now() - interval '1 hour'")
     with service.session() as other:
         other.connection().exec_driver_sql("SELECT 1 FROM sessions FOR UPDATE")
         assert whoami(client, cookie)["email"] == "ann@example.com"
-    # If it had waited, lock_timeout would have ended that, and the failure been logged.
+    # A wait would end with lock_timeout, and the failure would be logged.
     assert "combine_auth.authentication" not in caplog.text
     [(age,)] = service.execute("SELECT now() - last_seen_at FROM sessions")
     assert age > timedelta(minutes=59)
 
 
-def test_last_seen_that_cannot_be_written_fails_nothing(service, client, caplog):
+def test_failure_to_write_last_seen_fails_no_request(service, client, caplog):
     cookie = service.cookie(service.user())
     service.execute("UPDATE sessions SET last_seen_at = now() - interval '1 hour'")
     service.execute(
@@ -206,7 +206,7 @@ def test_last_seen_that_cannot_be_written_fails_nothing(service, client, caplog)
     assert cookie not in caplog.text
 
 
-def test_database_away_is_not_signed_out(make_service):
+def test_unreachable_database_does_not_sign_out(make_service):
     service = make_service(url="postgresql://nobody:nothing@127.0.0.1:1/away")
     client = service.client()
     assert whoami(client) == NOBODY
@@ -215,13 +215,13 @@ def test_database_away_is_not_signed_out(make_service):
 
 
 @pytest.mark.parametrize("path", ["/health/whoami", "/docs/whoami"])
-def test_probes_and_explorer_never_ask_the_database(make_service, path):
+def test_probes_and_explorer_send_no_statement(make_service, path):
     client = make_service(url="postgresql://nobody:nothing@127.0.0.1:1/away").client()
     headers = {"Cookie": f"{COOKIE}={secrets.token_urlsafe(32)}"}
     assert client.get(path, headers=headers).json == NOBODY
 
 
-def test_old_rows_are_swept_at_sign_in(service):
+def test_old_rows_are_deleted_at_sign_in(service):
     user = service.user()
     for _ in range(3):
         service.cookie(user)

@@ -1,4 +1,4 @@
-"""Sessions under attack: fixation, changes of rights, signing out everywhere, cookies (T27, T28)."""
+"""Tests sessions against attacks: fixation, changed rights, sign-out everywhere, cookies (T27, T28)."""
 
 import threading
 
@@ -19,7 +19,7 @@ from tests.functional.auth.conftest import COOKIE, DEVELOPMENT, PRODUCTION
 
 
 class Application:
-    """An application whose ``/slow`` waits within a request, once it knows who asks."""
+    """An application whose ``/slow`` waits after it has identified the user."""
 
     def __init__(self, ini, url):
         ini = {**ini, "combine_core.database_url": url}
@@ -55,7 +55,7 @@ class Application:
         before = self.who(request)
         self.inside.set()
         assert self.go_on.wait(60)
-        # A request that has begun goes on as whoever it was; the next one asks again.
+        # A running request keeps its user. The next request checks the session again.
         assert self.who(request) == before
         return before
 
@@ -80,7 +80,7 @@ def who(browser):
     return browser.get("/who").json["email"]
 
 
-def test_a_cookie_from_before_the_sign_in_is_worth_nothing_after_it(application):
+def test_a_sign_in_replaces_older_cookies(application):
     attacker, victim = application.browser(), application.browser()
     planted = enter(attacker, "eve@example.com")
     victim.set_cookie(COOKIE, planted)
@@ -88,18 +88,18 @@ def test_a_cookie_from_before_the_sign_in_is_worth_nothing_after_it(application)
     new = enter(victim)
     assert new != planted
     assert who(victim) == "ann@example.com"
-    # Also the attacker's own session is over, and the CSRF token that was planted is another one.
+    # The session of the attacker has ended too, and the planted CSRF token was replaced.
     assert who(attacker) is None
     assert victim.cookies["combine_csrf"] != "0" * 32
 
 
-def test_a_made_up_cookie_is_never_taken_over(application):
+def test_an_invented_cookie_is_never_adopted(application):
     browser = application.browser()
     browser.set_cookie(COOKIE, "x" * 43)
     assert enter(browser) != "x" * 43
 
 
-def test_signing_out_ends_the_session_and_renews_the_csrf_token(application):
+def test_sign_out_ends_the_session_and_renews_the_csrf_token(application):
     browser = application.browser()
     cookie, csrf = enter(browser), browser.cookies["combine_csrf"]
     browser.get("/leave", status=303)
@@ -109,7 +109,7 @@ def test_signing_out_ends_the_session_and_renews_the_csrf_token(application):
 
 
 @pytest.mark.parametrize("change", [grant_admin, revoke_admin])
-def test_a_change_of_rights_ends_what_was_there_before_it(application, change):
+def test_a_change_of_rights_ends_older_sessions(application, change):
     browser = application.browser()
     enter(browser)
     with application.sessions.begin() as session:
@@ -123,7 +123,7 @@ def test_a_change_of_rights_ends_what_was_there_before_it(application, change):
 
 
 @pytest.mark.parametrize("how", ["everywhere", "disabled"])
-def test_out_while_a_request_runs_means_out_at_the_next(application, how):
+def test_a_sign_out_during_a_request_rejects_the_next_one(application, how):
     browsers = [application.browser() for _ in range(3)]
     for browser in browsers:
         enter(browser)
@@ -142,12 +142,12 @@ def test_out_while_a_request_runs_means_out_at_the_next(application, how):
     application.go_on.set()
     thread.join(60)
     assert answers == [{"email": "ann@example.com", "admin": False}]
-    # What the running request wrote down afterwards has brought nothing back.
+    # The writes of the running request did not restore the session.
     for browser in browsers:
         assert who(browser) is None
 
 
-def test_noting_a_use_never_brings_a_session_back(application):
+def test_recording_a_use_never_restores_a_session(application):
     browser = application.browser()
     enter(browser)
     with application.sessions.begin() as session:
@@ -176,7 +176,7 @@ def _set_cookies(answer):
 
 
 @pytest.mark.parametrize("view", ["/enter?email=ann@example.com", "/leave"])
-def test_deployed_cookies_stay_within_this_host_and_https(database_url, view):
+def test_deployed_cookies_are_limited_to_host_and_https(database_url, view):
     application = Application(PRODUCTION, database_url)
     browser = application.browser("combine.example.com", "https")
     cookies = _set_cookies(browser.get(view, status=303))
@@ -187,11 +187,11 @@ def test_deployed_cookies_stay_within_this_host_and_https(database_url, view):
         assert "httponly" in attributes
         assert attributes["samesite"].lower() == "lax"
         assert attributes["path"] == "/"
-        # The prefix would make browsers refuse it.
+        # Browsers would reject it because of the prefix.
         assert "domain" not in attributes
 
 
-def test_cookies_of_a_developers_machine_work_without_https(application):
+def test_cookies_in_development_work_without_https(application):
     cookies = _set_cookies(application.browser().get("/enter?email=ann@example.com"))
     value, attributes = cookies[COOKIE]
     assert len(value) == 43

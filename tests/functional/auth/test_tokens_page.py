@@ -1,4 +1,4 @@
-"""The page of one's personal access tokens."""
+"""Tests the page for personal access tokens."""
 
 import re
 from datetime import timedelta
@@ -12,7 +12,7 @@ from tests.functional.auth.conftest import COOKIE
 
 @pytest.fixture
 def signed_in(service, client):
-    """A browser in which Ann is signed in."""
+    """A browser with a session of Ann."""
     client.set_cookie(COOKIE, service.cookie(service.user()))
     return client
 
@@ -40,7 +40,7 @@ def test_token_is_shown_once_and_works(service, signed_in):
         "SELECT name, last4, expires_at - created_at FROM personal_access_tokens"
     ) == [("nightly <script>", token[-4:], timedelta(days=30))]
 
-    # Loading the page again neither shows it nor makes another one.
+    # Reloading the page neither shows the token nor creates another one.
     listed = signed_in.get(answer.request.url)
     assert token not in listed
     assert service.execute("SELECT count(*) FROM personal_access_tokens") == [(1,)]
@@ -52,13 +52,13 @@ def test_token_is_shown_once_and_works(service, signed_in):
 
 
 def made(signed_in):
-    """The URL of the page that shows a new token."""
+    """Return the URL of the page that shows a new token."""
     page = form(signed_in.get("/account/tokens"), "tokens$")
     page["name"] = "nightly"
     return page.submit(status=303).location
 
 
-def test_what_is_shown_once_is_encrypted_until_then(service, signed_in):
+def test_the_token_is_stored_encrypted_until_it_is_shown(service, signed_in):
     where = made(signed_in)
     [(sealed,)] = service.execute("SELECT sealed FROM shown_once")
     assert b"cmb_pat_" not in bytes(sealed)
@@ -68,7 +68,7 @@ def test_what_is_shown_once_is_encrypted_until_then(service, signed_in):
     assert service.execute("SELECT count(*) FROM shown_once") == [(0,)]
 
 
-def test_nobody_else_is_shown_the_token(service, signed_in):
+def test_other_users_do_not_see_the_token(service, signed_in):
     where = made(signed_in)
     other = service.client()
     other.set_cookie(COOKIE, service.cookie(service.user("bob@example.com")))
@@ -78,7 +78,7 @@ def test_nobody_else_is_shown_the_token(service, signed_in):
     assert signed_in.get(where).html.find(id="new-token")
 
 
-def test_after_ten_minutes_it_is_shown_no_more(service, signed_in):
+def test_the_token_is_not_shown_after_ten_minutes(service, signed_in):
     where = made(signed_in)
     service.execute("UPDATE shown_once SET created_at = now() - interval '11 minutes'")
     assert signed_in.get(where).html.find(id="new-token") is None
@@ -86,7 +86,7 @@ def test_after_ten_minutes_it_is_shown_no_more(service, signed_in):
     assert service.execute("SELECT count(*) FROM shown_once") == [(1,)]
 
 
-def test_with_another_secret_key_it_is_lost(service, signed_in):
+def test_the_token_is_lost_with_another_secret_key(service, signed_in):
     where = made(signed_in)
     service.execute("UPDATE shown_once SET sealed = 'from another key'::bytea")
     assert signed_in.get(where).html.find(id="new-token") is None
@@ -110,7 +110,7 @@ def test_with_another_secret_key_it_is_lost(service, signed_in):
         ("ok", "9" * 5000, "1 to 365 days"),
     ],
 )
-def test_token_that_cannot_be_made(service, signed_in, name, days, why):
+def test_invalid_token_is_rejected(service, signed_in, name, days, why):
     answer = signed_in.post(
         "/account/tokens",
         {"csrf_token": csrf(signed_in), "name": name, "days": days},
@@ -120,13 +120,13 @@ def test_token_that_cannot_be_made(service, signed_in, name, days, why):
     assert service.execute("SELECT count(*) FROM personal_access_tokens") == [(0,)]
 
 
-def test_file_in_the_place_of_the_name(signed_in):
+def test_file_instead_of_the_name_is_rejected(signed_in):
     headers = {"X-CSRF-Token": csrf(signed_in)}
     files = [("name", "n.txt", b"x"), ("days", "d.txt", b"1")]
     signed_in.post("/account/tokens", upload_files=files, headers=headers, status=400)
 
 
-def test_too_many_tokens(service, signed_in):
+def test_the_number_of_tokens_is_limited(service, signed_in):
     service.token(service.user())
     service.execute(
         "INSERT INTO personal_access_tokens (id, user_id, name, last4, token_sha256, expires_at)"
@@ -141,12 +141,12 @@ def test_too_many_tokens(service, signed_in):
         " WHERE id = (SELECT id FROM personal_access_tokens LIMIT 1)"
     )
     assert signed_in.post("/account/tokens", fields).status_int == 303
-    # All that work are shown, before any that does not.
+    # The list shows all valid tokens before any others.
     page = signed_in.get("/account/tokens")
     assert len(page.html.find_all("button", string="Revoke")) == MAX_ACTIVE
 
 
-def test_revoke(service, signed_in):
+def test_token_is_revoked(service, signed_in):
     token = service.token(service.user())
     answer = form(signed_in.get("/account/tokens"), "revoke$").submit()
     assert (answer.status_int, answer.location) == (303, "http://localhost:8000/account/tokens")
@@ -168,7 +168,7 @@ def test_revoking_again_keeps_the_first_time(service, signed_in):
     ) == [(1,)]
 
 
-def test_expired_token_is_named_so(service, signed_in):
+def test_expired_token_is_marked(service, signed_in):
     service.token(service.user())
     service.execute("UPDATE personal_access_tokens SET expires_at = now() - interval '1 day'")
     page = signed_in.get("/account/tokens")
@@ -176,7 +176,7 @@ def test_expired_token_is_named_so(service, signed_in):
     assert not page.html.find_all("button", string="Revoke")
 
 
-def test_token_cannot_look_after_tokens(service, client):
+def test_token_cannot_manage_tokens(service, client):
     headers = {"Authorization": f"Bearer {service.token(service.user())}"}
     client.get("/account/tokens", headers=headers, status=403)
     client.post("/account/tokens", {"name": "more", "days": "365"}, headers=headers, status=403)
@@ -188,7 +188,7 @@ def test_forms_need_the_csrf_token(service, signed_in):
     assert service.execute("SELECT count(*) FROM personal_access_tokens") == [(0,)]
 
 
-def test_long_dead_tokens_are_forgotten(service):
+def test_old_tokens_are_deleted(service):
     user = service.user()
     for _ in range(3):
         service.token(user)
@@ -203,14 +203,14 @@ def test_long_dead_tokens_are_forgotten(service):
     assert len(left) == 2
 
 
-def test_links_reach_nothing_that_changes(service, signed_in):
+def test_get_changes_nothing(service, signed_in):
     service.token(service.user())
     [(token_id,)] = service.execute("SELECT id FROM personal_access_tokens")
     signed_in.get(f"/account/tokens/{token_id}/revoke", status=405)
     assert service.execute("SELECT revoked_at FROM personal_access_tokens") == [(None,)]
 
 
-def test_stranger_comes_back_here(client):
+def test_stranger_returns_to_the_page_after_sign_in(client):
     answer = client.get("/account/tokens")
     assert answer.location == "http://localhost:8000/auth/sign-in?next=%2Faccount%2Ftokens"
 

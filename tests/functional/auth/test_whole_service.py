@@ -1,4 +1,4 @@
-"""combine_auth within the service, as the ini file assembles it."""
+"""Tests combine_auth in the complete service, as the ini file assembles it."""
 
 import pytest
 from webtest import TestApp
@@ -16,7 +16,7 @@ def browser(application):
     return TestApp(application, extra_environ=environ)
 
 
-def test_from_the_sign_in_to_the_api(application):
+def test_a_user_signs_in_and_uses_the_api(application):
     client = browser(application)
     sign_in = client.get("/projects", status=303).follow()
     answer = sign_in.form.submit()
@@ -34,7 +34,7 @@ def test_from_the_sign_in_to_the_api(application):
     made = program.post_json("/api/v1/projects", {"name": "Apollo"}, headers=headers, status=201)
     assert made.json["slug"] == "apollo"
 
-    # The cookie alone must not change anything.
+    # The cookie alone must not be enough to change data.
     client.post_json("/api/v1/projects", {"name": "Gemini"}, status=400)
     csrf = {"X-CSRF-Token": client.cookies["combine_csrf"]}
     client.post_json("/api/v1/projects", {"name": "Gemini"}, headers=csrf, status=201)

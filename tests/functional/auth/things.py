@@ -16,13 +16,13 @@ from combine_core.database import session_factory
 from combine_core.documents import DocumentVersion
 from combine_core.runs import Call
 
-# The contexts of the paths into projects.
+# The context classes of the routes into projects.
 IN_PROJECTS = (ProjectContext, RunContext, DocumentContext, ReviewContext, CommentContext)
 NOTES = "# Harbour\n\nThe harbour opens on 1 May 2027.\nWe decided to hire two pilots.\n"
 
 
 class Things:
-    """A project and something of each kind in it."""
+    """A project and one object of each kind in it."""
 
     def __init__(self, app, person, run_jobs, name):
         client = person.client
@@ -57,7 +57,7 @@ class Things:
         self.item = register[0]["id"]
 
     def path(self, pattern):
-        """The pattern of a route, filled with these things."""
+        """Return the path of a route with the ids of these objects."""
         values = {
             "slug": self.slug,
             "user_id": self.user_id,

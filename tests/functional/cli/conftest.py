@@ -1,4 +1,4 @@
-"""The command line in this process, as if a shell had started it."""
+"""Fixtures to run the command line in this process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Combine = Callable[..., Result]
 
 @pytest.fixture
 def combine(monkeypatch: pytest.MonkeyPatch) -> Combine:
-    """``combine("migrate", "-c", INI, database_url=url)`` in this process: none has to import everything."""
+    """``combine("migrate", "-c", INI, database_url=url)``: run it in this process, without a new import."""
     monkeypatch.chdir(ROOT)
     for name in list(os.environ):
         if name not in ("PATH", "HOME"):
@@ -27,7 +27,7 @@ def combine(monkeypatch: pytest.MonkeyPatch) -> Combine:
 
     def run(*words: str, database_url: str = "", stdin: bytes | None = None) -> Result:
         done = CliRunner(env={"DATABASE_URL": database_url}).invoke(main, words, stdin)
-        # What a process would write a traceback for.
+        # A process would print a traceback for these errors.
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
         return done
 

@@ -18,7 +18,7 @@ TEXT = "We decided to replace the seal by Friday.\n"
 
 
 def process(*words: str, database_url: str) -> subprocess.CompletedProcess[str]:
-    """``combine`` as the shell starts it."""
+    """Run ``combine`` as the shell does."""
     return subprocess.run(
         [Path(sys.executable).parent / "combine", *words],
         cwd=ROOT,
@@ -33,7 +33,7 @@ def process(*words: str, database_url: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_line_on_files_prints_the_document_and_nothing_else(
+def test_a_run_on_files_prints_only_the_document(
     make_database: MakeDatabase, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.md").write_text(TEXT)
@@ -56,7 +56,7 @@ def test_a_line_on_files_prints_the_document_and_nothing_else(
         ("notes.md", b"a\0b", "NUL"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_named(
+def test_an_unreadable_file_is_named(
     combine: Combine,
     make_database: MakeDatabase,
     tmp_path: Path,
@@ -94,7 +94,7 @@ def test_an_unknown_line_and_an_unknown_model_are_named(
     ],
     ids=["run", "migrate", "of an add-on"],
 )
-def test_a_database_that_is_away_is_looked_into(
+def test_an_unreachable_database_is_diagnosed(
     combine: Combine, words: tuple[str, ...], tmp_path: Path
 ) -> None:
     notes = tmp_path / "notes.md"
@@ -108,10 +108,10 @@ def test_a_database_that_is_away_is_looked_into(
     assert "canary" not in done.stderr + done.stdout
 
 
-def test_the_probe_tells_what_the_driver_cannot(
+def test_the_probe_finds_causes_that_the_driver_hides(
     combine: Combine, make_database: MakeDatabase
 ) -> None:
-    """In whatever language the server speaks: the probe reads the code."""
+    """The probe reads the error code, so the language of the server does not matter."""
     missing = make_database() + "_gone"
     done = combine("migrate", "-c", INI, database_url=missing)
     assert done.exit_code == 1
@@ -119,7 +119,7 @@ def test_the_probe_tells_what_the_driver_cannot(
     assert "SQLSTATE 3D000" in done.stderr
 
 
-def test_migrate_tells_where_the_database_is(combine: Combine, make_database: MakeDatabase) -> None:
+def test_migrate_names_the_database(combine: Combine, make_database: MakeDatabase) -> None:
     url = make_database(migrated=False)
     done = combine("migrate", "-c", INI, database_url=url)
     assert done.stderr.splitlines()[-1] == f"The database is at revision {head_revision()}."
@@ -134,7 +134,7 @@ def test_migrate_tells_where_the_database_is(combine: Combine, make_database: Ma
     assert done.stderr.splitlines()[-1] == f"{said} {head_revision()}. Nothing was changed."
 
 
-def test_a_database_without_tables_says_how_to_make_them(
+def test_missing_tables_are_reported_with_the_remedy(
     combine: Combine, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.md").write_text(TEXT)
@@ -154,7 +154,7 @@ def test_commands_of_add_ons_are_mounted(combine: Combine, make_database: MakeDa
     assert "alembic upgrade head" in doctor.stdout.splitlines()[0]
 
 
-def test_the_doctor_names_what_slows_and_what_does_not_fit(
+def test_the_doctor_names_missing_indexes(
     combine: Combine, make_database: MakeDatabase
 ) -> None:
     url = make_database()
@@ -169,5 +169,5 @@ def test_the_doctor_names_what_slows_and_what_does_not_fit(
     assert first.startswith("failing: indexes: foreign_keys_without_index. Create the indexes")
     assert "Foreign keys without an index: lone.lone_one_fkey." in done.stdout
     assert "CREATE INDEX CONCURRENTLY ON lone (one)" in done.stdout
-    # What decides readiness is well.
+    # The checks that decide readiness are healthy.
     assert combine("doctor", "--ready", "-c", INI, database_url=url).exit_code == 0

@@ -49,14 +49,14 @@ BOTH = ("development.ini", "production.ini")
         ({"COMBINE_INI": ""}, BOTH, "development.ini"),
     ],
 )
-def test_the_choice_is_made_and_reported(
+def test_the_ini_file_is_chosen_and_reported(
     folder: Path, environ: dict[str, str], files: tuple[str, ...], chosen: str
 ) -> None:
     for name in files:
         (folder / name).touch()
     done = CliRunner().invoke(show, env=environ)
     assert (done.exit_code, done.stdout, done.stderr) == (0, f"{chosen}\n", f"Using {chosen}\n")
-    # The command line decides, and then there is nothing to report.
+    # The option decides, so the command reports nothing.
     done = CliRunner().invoke(show, ["-c", files[0]], env=environ)
     assert (done.stdout, done.stderr) == (f"{files[0]}\n", "")
 
@@ -72,7 +72,7 @@ def test_the_choice_is_made_and_reported(
     ],
 )
 @pytest.mark.parametrize("command", ["migrate", "settings", "user list"])
-def test_without_a_file_it_says_what_to_do(
+def test_a_missing_ini_file_is_reported_with_the_remedy(
     folder: Path,
     command: str,
     words: list[str],
@@ -89,7 +89,7 @@ def test_without_a_file_it_says_what_to_do(
     assert done.stdout == ""
 
 
-def test_the_page_of_settings_needs_no_file() -> None:
+def test_the_page_of_settings_needs_no_ini_file() -> None:
     done = CliRunner().invoke(main, ["settings", "--markdown"])
     assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout.startswith("# Configuration")

@@ -17,11 +17,11 @@ COMBINE = Path(sys.executable).parent / "combine"
 def init(
     folder: str | Path, cwd: Path, *through: str
 ) -> tuple[subprocess.CompletedProcess[str], set[str]]:
-    """Run the command; return its result and the names in ``cwd`` afterwards."""
+    """Run the command. Return its result and the names of the files in ``cwd``."""
     done = subprocess.run(
         [*through, str(COMBINE), "init", str(folder)],
         cwd=cwd,
-        # Where a limit of the size of files is tested, bytecode must not be in the way.
+        # In the test of a file size limit, Python must not write bytecode.
         env={"PATH": os.environ["PATH"], "HOME": str(cwd), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
@@ -31,7 +31,7 @@ def init(
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:
-    """The one line of a refusal."""
+    """Return the only line of the error."""
     assert done.returncode == 1
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
@@ -39,7 +39,7 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 
 
 @pytest.mark.parametrize("folder", [".", "new", "new/deeper"])
-def test_it_writes_the_files_and_says_what_is_next(tmp_path: Path, folder: str) -> None:
+def test_init_writes_the_files_and_names_the_next_step(tmp_path: Path, folder: str) -> None:
     done, _ = init(folder, tmp_path)
     assert done.returncode == 0, done.stderr
     for name in NAMES:
@@ -62,7 +62,7 @@ def test_it_writes_the_files_and_says_what_is_next(tmp_path: Path, folder: str) 
 @pytest.mark.parametrize(
     "there", [["production.ini"], [".env.example", "development.ini"], NAMES], ids=len
 )
-def test_it_overwrites_nothing(tmp_path: Path, there: list[str]) -> None:
+def test_init_overwrites_nothing(tmp_path: Path, there: list[str]) -> None:
     for name in there:
         (tmp_path / name).write_text("mine")
     done, names = init(".", tmp_path)
@@ -73,7 +73,7 @@ def test_it_overwrites_nothing(tmp_path: Path, there: list[str]) -> None:
     assert {(tmp_path / name).read_text() for name in there} == {"mine"}
 
 
-def test_a_link_that_leads_nowhere_is_in_the_way(tmp_path: Path) -> None:
+def test_a_dangling_link_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / ".env.example").symlink_to("elsewhere")
     done, names = init(".", tmp_path)
     assert ".env.example" in refused(done)
@@ -81,7 +81,7 @@ def test_a_link_that_leads_nowhere_is_in_the_way(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["notes.md", "notes.md/below/it"])
-def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path, folder: str) -> None:
+def test_a_file_instead_of_the_folder_is_named(tmp_path: Path, folder: str) -> None:
     (tmp_path / "notes.md").write_text("mine")
     done, names = init(folder, tmp_path)
     assert "notes.md is not a folder." in refused(done)
@@ -89,9 +89,9 @@ def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path, folder: str)
 
 
 @pytest.mark.parametrize("folder", [".", "new"])
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, folder: str) -> None:
+def test_a_read_only_folder_is_named(tmp_path: Path, folder: str) -> None:
     tmp_path.chmod(0o555)
-    # To root, every folder is writable; without these capabilities, root is as anybody.
+    # Root may write to every folder. Without these capabilities, root has the rights of any user.
     as_anybody = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
     try:
         done, names = init(folder, tmp_path, *(as_anybody if os.geteuid() == 0 else []))
@@ -103,9 +103,9 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, folder: str) -
     assert names == set()
 
 
-def test_what_was_written_before_a_failure_is_removed(tmp_path: Path) -> None:
+def test_files_are_removed_after_a_failure(tmp_path: Path) -> None:
     sizes = [(ROOT / name).stat().st_size for name in NAMES]
-    # The first files are smaller than the last: these are written, and then that one fails.
+    # The first files are smaller than the last one, so they are written before it fails.
     limit = max(sizes[:-1])
     assert limit < sizes[-1]
     done, names = init(".", tmp_path, "prlimit", f"--fsize={limit}")

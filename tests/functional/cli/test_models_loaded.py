@@ -1,7 +1,8 @@
-"""Every process that makes sessions has loaded all models: server, worker, alembic, each command but one.
+"""Tests that the server, the worker, alembic and every command load all models before using the
+database.
 
-Each runs in a process of its own, because a process that has imported everything hides what one of them
-forgets: for months no deployed worker could write a document, and every test passed.
+Each runs in a process of its own, because a process that has imported everything hides missing
+imports. For months no deployed worker could write a document, and every test passed.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
 PATIENCE_S = 60
 
-# Python imports this module at its start. At the end of the process it writes down which tables are mapped,
-# and whether the process ever made sessions or compared a schema.
+# Python imports this module at its start. At the end of the process it records which tables are
+# mapped, and whether the process used sessions or compared a schema.
 REPORTER = """
 import atexit, json, os, sys
 
@@ -57,15 +58,15 @@ if os.environ.get("REPORT"):
     watch()
 """
 
-# The words that make each command open the service. Those that never touch its tables have None, with the
-# reason.
+# The arguments with which each command opens the service. Commands that never use its tables have
+# None, with the reason.
 WORDS: dict[str, list[str] | None] = {
     "run": ["run", "-c", "INI", "brief", "NOTES"],
     "worker": ["worker", "-c", "INI"],
     "project": ["project", "export", "-c", "INI", "nowhere", "nowhere.zip"],
     "migrate": ["migrate", "-c", "INI"],
     "audit": ["audit", "-c", "INI"],
-    "token": None,  # works on users and tokens alone: test_tokens_need_few_modules
+    "token": None,  # It works only on users and tokens: test_tokens_need_few_modules
     "user": ["user", "create", "-c", "INI", "bea@example.org"],
     "rename": ["rename", "-c", "INI", "project", "nowhere", "Somewhere"],
     "archive": ["archive", "-c", "INI", "project", "nowhere"],
@@ -74,12 +75,12 @@ WORDS: dict[str, list[str] | None] = {
     "client": ["client", "list", "-c", "INI"],
     "doctor": ["doctor", "-c", "INI"],
     "list": ["list", "-c", "INI"],
-    "settings": None,  # reads settings
-    "init": None,  # writes files
-    "probe": None,  # asks over HTTP
-    "maintenance": None,  # writes a file
-    "login": None,  # speaks to a service over HTTP
-    "logout": None,  # the same
+    "settings": None,  # It reads settings.
+    "init": None,  # It writes files.
+    "probe": None,  # It sends HTTP requests.
+    "maintenance": None,  # It writes a file.
+    "login": None,  # It sends HTTP requests to a service.
+    "logout": None,  # It sends HTTP requests to a service.
 }
 
 
@@ -103,17 +104,17 @@ def environment(box: Path, url: str) -> dict[str, str]:
 
 def assert_all_loaded(box: Path) -> None:
     report = json.loads((box / "report.json").read_text())
-    assert report["works"], "this process made no sessions: the test proves nothing"
+    assert report["works"], "this process used no sessions, so the test proves nothing"
     load_models()
     expected = sorted(mapper.local_table.name for mapper in Model.registry.mappers)
     assert sorted(report["tables"]) == expected
 
 
-def test_every_command_is_listed_here() -> None:
+def test_every_command_is_listed() -> None:
     assert {point.name for point in entry_points(group="combine.commands")} == set(WORDS)
 
 
-# Each opens the database by a way of its own; the others go one of these ways.
+# Each of these opens the database in its own way. The other commands use one of these ways.
 WAYS = {"worker", "migrate", "doctor"}
 
 
@@ -126,7 +127,7 @@ WAYS = {"worker", "migrate", "doctor"}
     ],
 )
 @pytest.mark.slow
-def test_a_command_has_all_models(name: str, box: Path, database_url: str) -> None:
+def test_a_command_loads_all_models(name: str, box: Path, database_url: str) -> None:
     words = WORDS[name]
     assert words is not None
     replaced = {"INI": str(ROOT / "development.ini"), "NOTES": str(box / "notes.md")}
@@ -140,19 +141,20 @@ def test_a_command_has_all_models(name: str, box: Path, database_url: str) -> No
     )
     if name == "worker":
         assert process.stdout is not None
-        # It says so once it handles signals.
+        # It prints this once it handles signals.
         while "Processing runs" not in (line := process.stdout.readline()):
-            assert line, "it ended before it worked"
+            assert line, "the process ended before it was ready"
         process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=PATIENCE_S)
-    # The doctor's status says how the service is, and nothing serves here. No project is there.
+    # The exit status of the doctor reports the service, which is not running. There is no project
+    # either.
     absent = "Nothing with this id or name was found" in output or "There is no project" in output
     refused = name == "doctor" or absent
     assert process.returncode == 0 or refused, output
     assert_all_loaded(box)
 
 
-# What tokens do not need, and what would take most of the time of the command.
+# Tokens do not need these modules, which would take most of the time of the command.
 NOT_FOR_TOKENS = {
     "alembic",
     "combine_core.api",
@@ -201,7 +203,7 @@ def test_tokens_need_few_modules(box: Path, database_url: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_server_has_all_models(box: Path, database_url: str) -> None:
+def test_the_server_loads_all_models(box: Path, database_url: str) -> None:
     variables = environment(box, database_url)
     process = subprocess.Popen(
         [BIN / "pserve", ROOT / "production.ini"],
@@ -233,6 +235,6 @@ def test_the_server_has_all_models(box: Path, database_url: str) -> None:
 
 @pytest.mark.parametrize("words", [["upgrade", "head"], ["current"]], ids=" ".join)
 @pytest.mark.slow
-def test_alembic_has_all_models(words: list[str], box: Path, database_url: str) -> None:
+def test_alembic_loads_all_models(words: list[str], box: Path, database_url: str) -> None:
     output_of(box, database_url, BIN / "alembic", "-c", ROOT / "development.ini", *words)
     assert_all_loaded(box)

@@ -1,4 +1,4 @@
-"""An ini file from before the distribution got its name: every command says which lines to change."""
+"""Tests that every command names the lines to change in an ini file with the former distribution name."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def process(command: str, cwd: Path, packages: Path) -> subprocess.CompletedProc
 
 @pytest.fixture
 def old_ini(tmp_path: Path) -> list[int]:
-    """Written to ``tmp_path``; the numbers of its lines that name the old distribution."""
+    """Write an old ini file to ``tmp_path``. Return the line numbers with the former name."""
     text = "# use = egg:combine once\n" + (ROOT / "production.ini").read_text()
     text = text.replace("egg:pyramid-combine", "egg:combine")
     (tmp_path / "old.ini").write_text(text)
@@ -73,7 +73,9 @@ def test_the_lines_and_the_new_form_are_named(
     assert "write egg:pyramid-combine" in line
 
 
-def test_a_stranger_of_the_old_name_does_not_hide_it(old_ini: list[int], tmp_path: Path) -> None:
+def test_another_distribution_of_the_old_name_does_not_hide_the_error(
+    old_ini: list[int], tmp_path: Path
+) -> None:
     (tmp_path / "packages" / "combine-1.0.dist-info").mkdir(parents=True)
     metadata = "Metadata-Version: 2.1\nName: combine\nVersion: 1.0\n"
     (tmp_path / "packages" / "combine-1.0.dist-info" / "METADATA").write_text(metadata)
@@ -83,7 +85,7 @@ def test_a_stranger_of_the_old_name_does_not_hide_it(old_ini: list[int], tmp_pat
     assert "write egg:pyramid-combine" in line
 
 
-def test_another_distribution_that_is_absent_is_named(tmp_path: Path) -> None:
+def test_another_missing_distribution_is_named(tmp_path: Path) -> None:
     (tmp_path / "old.ini").write_text("[app:main]\nuse = egg:shop-of-ours\n")
     done = process("migrate", tmp_path, tmp_path)
     assert done.returncode == 1

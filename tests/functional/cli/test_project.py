@@ -1,4 +1,4 @@
-"""``combine project``: from one database to another, as the shell starts it."""
+"""Tests ``combine project``, which moves a project to another database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``combine run``: from standard input, as JSON, without second copies, and through Ctrl-C."""
+"""Tests ``combine run``: standard input, JSON output, duplicate texts, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def rows(url: str, query: str) -> list[Any]:
         connection.close()
 
 
-def test_standard_input(combine: Combine, make_database: MakeDatabase) -> None:
+def test_a_source_is_read_from_standard_input(
+    combine: Combine, make_database: MakeDatabase
+) -> None:
     url = make_database()
     words = ("run", "-c", INI, "brief", "-")
     done = combine(*words, database_url=url, stdin=TEXT.encode())
@@ -63,7 +65,7 @@ def test_standard_input(combine: Combine, make_database: MakeDatabase) -> None:
         (("-", "--name", "a.exe"), "standard input: "),
     ],
 )
-def test_what_standard_input_cannot_be(
+def test_invalid_standard_input_is_rejected(
     combine: Combine, notes: Path, words: tuple[str, ...], said: str
 ) -> None:
     given = [str(notes) if word == "NOTES" else word for word in words]
@@ -72,7 +74,9 @@ def test_what_standard_input_cannot_be(
     assert said in done.stderr
 
 
-def test_one_json_object(combine: Combine, make_database: MakeDatabase, notes: Path) -> None:
+def test_the_output_is_one_json_object(
+    combine: Combine, make_database: MakeDatabase, notes: Path
+) -> None:
     url = make_database()
     done = combine("run", "-c", INI, "brief", str(notes), "--json", database_url=url)
     assert done.exit_code == 0, done.stderr
@@ -105,14 +109,14 @@ def test_the_same_text_is_stored_once_in_a_project(
         second.stderr
     )
     assert json.loads(second.stdout)["sources"] == [{**source, "reused": True}]
-    # Twice in one command, too; and another project has its own.
+    # A text given twice in one command is stored once. Another project stores its own copy.
     both = (str(notes), str(copy))
     other = combine(*words, *both, "--project", "Other", database_url=url)
     assert [one["name"] for one in json.loads(other.stdout)["sources"]] == ["notes.md"]
     assert rows(url, "SELECT count(*) FROM sources") == [2]
 
 
-def test_json_of_a_run_that_fails(
+def test_a_failed_run_is_reported_as_json(
     combine: Combine, make_database: MakeDatabase, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with VendorServer() as vendor:
@@ -128,7 +132,7 @@ def test_json_of_a_run_that_fails(
 
 @contextmanager
 def running(url: str, vendor: VendorServer, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """``combine run`` in a process of its own that has asked the model."""
+    """Start ``combine run`` in a process that is waiting for the model."""
     process = subprocess.Popen(
         [Path(sys.executable).parent / "combine", "run", "-c", INI, "brief", *words],
         cwd=ROOT,
@@ -153,14 +157,14 @@ def running(url: str, vendor: VendorServer, *words: str) -> Iterator[subprocess.
 
 
 def interrupt(process: subprocess.Popen[str]) -> str:
-    """Ctrl-C; what the command says then."""
+    """Send Ctrl-C and return the new output."""
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
     return next(line for line in process.stderr if "continues" in line)
 
 
 @pytest.mark.slow
-def test_ctrl_c_says_how_to_find_the_run_and_the_second_cancels_it(
+def test_ctrl_c_shows_the_run_and_a_second_one_cancels_it(
     make_database: MakeDatabase, notes: Path
 ) -> None:
     url = make_database()
@@ -183,9 +187,7 @@ def test_ctrl_c_says_how_to_find_the_run_and_the_second_cancels_it(
 
 
 @pytest.mark.slow
-def test_after_one_ctrl_c_the_run_ends_as_if_nothing_had_been(
-    make_database: MakeDatabase, notes: Path
-) -> None:
+def test_a_run_continues_after_one_ctrl_c(make_database: MakeDatabase, notes: Path) -> None:
     answers = threading.Event()
     with VendorServer() as vendor:
         vendor.always(hang(answers, writes_brief(1, TEXT.strip())))

@@ -24,11 +24,11 @@ HEAVY = {
 def test_each_of_our_commands_has_a_summary():
     ours = {one.name for one in entry_points(group=GROUP) if one.dist.name == DISTRIBUTION}
     assert SUMMARIES.keys() == ours
-    # As click would cut longer ones.
+    # click would cut longer summaries.
     assert all(len(summary) <= 60 and summary.endswith(".") for summary in SUMMARIES.values())
 
 
-def test_the_list_of_commands_loads_none_of_them():
+def test_the_list_of_commands_loads_no_command():
     command = [sys.executable, "-X", "importtime", str(COMBINE), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert all(summary in done.stdout for summary in SUMMARIES.values())

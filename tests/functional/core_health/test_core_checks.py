@@ -17,7 +17,7 @@ from combine_core.database.inspection import WITHOUT_INDEX, ForeignKey, without_
 from combine_core.database.revisions import head_revision
 from tests.conftest import MakeDatabase
 
-# It is alive for as long as the test takes on a busy machine: a heartbeat counts for seconds only.
+# The heartbeat must stay valid during a slow test, because it is valid for only a few seconds.
 WORKER = "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() + interval '1 hour')"
 UNKNOWN = "UPDATE alembic_version SET version_num = 'ff99'"
 KNOWN_PARENT = (
@@ -29,7 +29,7 @@ Detailed = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def detailed(make_app: Any) -> Detailed:
-    """The body of /health/detailed of a service on ``database_url``, each check run for it."""
+    """``detailed()``: run each check and return the body of /health/detailed."""
 
     def ask(database_url: str, app: Any = None) -> dict[str, Any]:
         settings = {"combine_health.background": "false", "combine_health.details": "always"}
@@ -74,7 +74,7 @@ def test_no_worker_is_degraded_and_still_ready(
     make_app: Any, detailed: Detailed, database_url: str
 ) -> None:
     app = make_app({"combine_health.background": "false", "combine_health.details": "always"})
-    # Workers are replaced now and then: one look without any is none.
+    # Workers are replaced now and then, so one check without a worker does not count.
     assert detailed(database_url, app)["checks"]["worker"]["status"] == "starting"
     body = detailed(database_url, app)
     check = body["checks"]["worker"]
@@ -85,10 +85,10 @@ def test_no_worker_is_degraded_and_still_ready(
     assert ready.json == {"status": "ready", "database": "connected"}
 
 
-def test_one_slow_answer_is_no_slow_database(
+def test_one_slow_response_does_not_mean_a_slow_database(
     detailed: Detailed, database_url: str, make_app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Every answer is slow.
+    # Every response is slow.
     monkeypatch.setattr("combine_core.health.SLOW_S", -1.0)
     settings = {"combine_health.background": "false", "combine_health.details": "always"}
     app = make_app(settings, database_url=database_url)
@@ -96,7 +96,7 @@ def test_one_slow_answer_is_no_slow_database(
     assert seen == ["healthy", "healthy", "degraded"]
 
 
-def test_work_that_waits_is_named(detailed: Detailed, database_url: str) -> None:
+def test_waiting_work_is_reported(detailed: Detailed, database_url: str) -> None:
     execute(
         database_url,
         WORKER,
@@ -120,7 +120,7 @@ def test_work_that_waits_is_named(detailed: Detailed, database_url: str) -> None
         ("bad_answer", "1 second", "healthy"),
     ],
 )
-def test_steps_that_fail_without_a_provider_being_at_fault_are_named(
+def test_steps_that_fail_without_a_provider_fault_are_reported(
     detailed: Detailed, database_url: str, code: str, age: str, status: str
 ) -> None:
     user, project, line, run, step = (str(new_id()) for _ in range(5))
@@ -186,7 +186,7 @@ def test_the_schema_decides_readiness(
         assert remedy in check["remedy"]
 
 
-def test_an_exhausted_pool_is_not_a_database_that_is_down(
+def test_an_exhausted_pool_is_not_reported_as_database_failure(
     make_app: Any, detailed: Detailed, database_url: str
 ) -> None:
     app = make_app(
@@ -220,7 +220,7 @@ def test_an_exhausted_pool_is_not_a_database_that_is_down(
 
 
 def add_calls(url: str, *calls: tuple[str, str, int], error: str | None = None) -> None:
-    """Calls of just now: provider, model, milliseconds."""
+    """Add calls of this moment: provider, model, milliseconds."""
     with psycopg2.connect(url) as connection, connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
         for provider, model, latency_ms in calls:
@@ -250,7 +250,7 @@ def test_failing_calls_degrade_their_provider(detailed: Detailed, database_url: 
     assert check["data"]["anthropic"] == {**found, "models": {"m": found}}
 
 
-def test_the_latency_of_each_model_is_told(detailed: Detailed, database_url: str) -> None:
+def test_the_latency_of_each_model_is_shown(detailed: Detailed, database_url: str) -> None:
     add_calls(database_url, ("anthropic", "quick", 100), ("anthropic", "quick", 300))
     add_calls(database_url, ("anthropic", "slow", 9000), ("openai", "slow", 50))
     data = detailed(database_url)["checks"]["providers"]["data"]
@@ -267,7 +267,7 @@ def test_the_latency_of_each_model_is_told(detailed: Detailed, database_url: str
     assert (data["anthropic"]["calls"], data["anthropic"]["median_ms"]) == (3, 300)
 
 
-def test_before_the_first_migration_one_line_says_so(
+def test_a_missing_migration_is_reported_in_one_line(
     make_app: Any, make_database: MakeDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = make_app(
@@ -317,14 +317,14 @@ PAIR = [
             ],
             ["one"],
         ),
-        (["CREATE INDEX ON lone (one)", *PAIR], []),  # the unique index leads with both
+        (["CREATE INDEX ON lone (one)", *PAIR], []),  # the unique index starts with both columns
         (
             ["CREATE INDEX ON lone (one)", PAIR[0], PAIR[1].replace("(three, two)", "(one, id)")],
             ["one, id"],
         ),
     ],
 )
-def test_foreign_keys_without_an_index(
+def test_foreign_keys_have_an_index(
     make_database: MakeDatabase, statements: list[str], missing: list[str]
 ) -> None:
     url = make_database(migrated=False)
@@ -341,7 +341,7 @@ def keys_without_index(url: str) -> list[ForeignKey]:
         return without_index(cursor.fetchall())
 
 
-def test_a_foreign_key_without_an_index_is_named(
+def test_a_foreign_key_without_an_index_is_found(
     detailed: Detailed, make_database: MakeDatabase
 ) -> None:
     url = make_database()
@@ -352,7 +352,7 @@ def test_a_foreign_key_without_an_index_is_named(
     assert check["data"]["create"] == ["CREATE INDEX CONCURRENTLY ON lone (one)"]
 
 
-def test_connections_that_the_server_does_not_have(
+def test_too_many_configured_connections_are_reported(
     make_app: Any, detailed: Detailed, make_database: MakeDatabase
 ) -> None:
     url = make_database()
@@ -361,27 +361,28 @@ def test_connections_that_the_server_does_not_have(
     app = make_app({**many, "combine_core.db_pool_size": "500"}, database_url=url)
     check = detailed(url, app)["checks"]["connections"]
     assert (check["status"], check["cause"]) == ("failing", "connections_over_budget")
-    # 500 and 5 in the pool, 2 of the checks; a worker's 4 for steps, 2 more, 5 of Procrastinate's.
+    # 500 and 5 in the pool, 2 for the checks, 4 for the steps of a worker, 2 more, and 5 of
+    # Procrastinate.
     assert check["data"]["needed"] == 508 + 11
     assert "(1 web x 508, 1 worker x 11)" in check["detail"]
     assert "Lower DB_POOL_SIZE" in check["remedy"]
-    # It decides nothing.
+    # It does not decide readiness.
     TestApp(app).get("/health/ready", status=200)
 
 
-def test_connections_of_other_processes_and_other_clients(
+def test_connections_of_other_processes_and_clients_count(
     make_app: Any, detailed: Detailed, make_database: MakeDatabase
 ) -> None:
     url = make_database()
-    # Two more web processes, and clients that are none of ours.
+    # Two more web processes, and other clients.
     peers = [psycopg2.connect(url, application_name="combine health") for _ in range(4)]
     ours = detailed(url)["checks"]["connections"]
     assert ours["data"]["web_processes"] == 3
-    # The connections of tests that run at the same time may leave too little room.
+    # The connections of parallel tests may leave too few for this test.
     assert ours["cause"] in (None, "connections_shared")
     strangers = [psycopg2.connect(url, application_name="psql") for _ in range(2)]
     room = ours["data"]["room"]
-    # As many connections as just fit, were nobody else there.
+    # This number of connections just fits if there are no other clients.
     pool = (room - 11) // 3 - 3
     settings = {
         "combine_health.background": "false",
@@ -390,10 +391,10 @@ def test_connections_of_other_processes_and_other_clients(
         "combine_core.db_max_overflow": "0",
     }
     app = make_app(settings, database_url=url)
-    for one in peers[2:]:  # the application of before holds two
+    for one in peers[2:]:  # the earlier application holds two
         one.close()
     check = detailed(url, app)["checks"]["connections"]
-    # And those of other tests, which come and go.
+    # Parallel tests open and close connections, too.
     assert check["data"]["others"] >= len(strangers)
     assert (check["status"], check["cause"]) == ("degraded", "connections_shared")
     assert "pg_stat_activity" in check["remedy"]

