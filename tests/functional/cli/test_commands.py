@@ -154,9 +154,7 @@ def test_commands_of_add_ons_are_mounted(combine: Combine, make_database: MakeDa
     assert "alembic upgrade head" in doctor.stdout.splitlines()[0]
 
 
-def test_the_doctor_names_missing_indexes(
-    combine: Combine, make_database: MakeDatabase
-) -> None:
+def test_the_doctor_names_missing_indexes(combine: Combine, make_database: MakeDatabase) -> None:
     url = make_database()
     connection = psycopg2.connect(url)
     with connection, connection.cursor() as cursor:

@@ -1,7 +1,7 @@
-"""The embedded PostgreSQL: real servers, real processes, real kills.
+"""Tests the embedded PostgreSQL with real servers, real processes and real kills.
 
-Each test makes a cluster of its own, which takes a second or more of the processor. So only the core is in
-`make test`; the rarer cases are marked `slow`, and `make test-slow` runs them.
+Each test creates a cluster, which takes a second or more of processor time. So `make test` runs
+only the core tests. The rarer cases are marked `slow`, and `make test-slow` runs them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ pytestmark = pytest.mark.slow
 AS_ROOT = os.geteuid() == 0
 root_only = pytest.mark.skipif(not AS_ROOT, reason="needs root: it drops privileges")
 
-# A holder in a process of its own: prints the URL, lets go when its standard input ends.
+# Holds the server from a separate process: prints the URL, and releases it when standard input
+# ends.
 HOLDER = """
 import sys
 from pathlib import Path
@@ -59,7 +60,7 @@ def eventually(is_so: Callable[[], Any], seconds: float = 30.0) -> Any:
     """Wait until ``is_so`` returns something true, and return that."""
     end = time.monotonic() + seconds
     while not (found := is_so()):
-        assert time.monotonic() < end, "it did not come to pass in time"
+        assert time.monotonic() < end, "the condition did not become true in time"
         time.sleep(0.02)
     return found
 
@@ -91,12 +92,12 @@ def postmaster(state: Path) -> psutil.Process | None:
 
 
 def is_gone(state: Path) -> bool:
-    """Nothing of the server runs: each of its processes holds the lock that it inherited."""
+    """Return whether all processes of the server have ended. Each of them holds an inherited lock."""
     return postmaster(state) is None and is_free(state / "server.lock")
 
 
 def crash(state: Path) -> None:
-    """Kill all processes of the server without a shutdown, as a crash of the machine does."""
+    """Kill all processes of the server without a shutdown, like a crash of the machine."""
     main = postmaster(state)
     assert main is not None
     for process in (main, *main.children()):
@@ -136,7 +137,8 @@ def let_go(process: subprocess.Popen[str]) -> None:
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A folder that an unprivileged account may enter, as pytest's own, made by root, may not."""
+    """A folder that an unprivileged account may enter. The folder of pytest, made by root, is
+    closed to it."""
     with tempfile.TemporaryDirectory(prefix="embedded-") as name:
         folder = Path(os.path.realpath(name))
         folder.chmod(0o755)
@@ -153,7 +155,7 @@ def state(place: Path) -> Path:
 
 @pytest.fixture
 def closed_state(tmp_path: Path) -> Iterator[Path]:
-    """A state folder below one that only root may enter. Nothing is left of its fallback."""
+    """A state folder below a folder that only root may enter. Its fallback is deleted afterwards."""
     closed = tmp_path / "home"
     closed.mkdir(mode=0o700)
     folder = closed / "checkout" / "var" / "postgres"
@@ -173,7 +175,7 @@ def rows(url: str) -> int:
     return query(url, "SELECT count(*) FROM kept")[0][0]
 
 
-# The ordinary life of a server
+# Start, stop and restart.
 
 
 def test_fresh_start_serves_and_stop_leaves_no_process(state: Path) -> None:
@@ -189,7 +191,7 @@ def test_fresh_start_serves_and_stop_leaves_no_process(state: Path) -> None:
         assert (encoding, timezone, fsync) == ("UTF8", "UTC", "on")
         assert locale in ("C.UTF-8", "C")
         assert not is_free(state / "server.lock")
-        # A socket file's path would be limited to 107 bytes.
+        # The path of a socket file would be limited to 107 bytes.
         assert query(url, "SHOW listen_addresses") == [("127.0.0.1",)]
         assert query(url, "SHOW unix_socket_directories") == [("",)]
         assert query(url, "SELECT current_user, current_database()") == [("combine", "combine")]
@@ -223,7 +225,7 @@ def test_data_port_and_password_survive_a_restart(state: Path) -> None:
 
 
 @pytest.mark.slow
-def test_not_durable_is_for_tests(state: Path) -> None:
+def test_durability_can_be_disabled(state: Path) -> None:
     with EmbeddedPostgres(state, durable=False) as server:
         for name in ("fsync", "synchronous_commit", "full_page_writes"):
             assert query(server.start(), f"SHOW {name}") == [("off",)]
@@ -256,7 +258,7 @@ def test_neither_our_secrets_nor_pg_variables_reach_the_server(
 
 
 @pytest.mark.slow
-def test_a_dropped_database_is_made_again(state: Path) -> None:
+def test_a_dropped_database_is_created_again(state: Path) -> None:
     with EmbeddedPostgres(state, durable=False) as server:
         url = server.start()
         query(url.removesuffix("/combine") + "/postgres", "DROP DATABASE combine")
@@ -264,7 +266,7 @@ def test_a_dropped_database_is_made_again(state: Path) -> None:
         assert answers(server.start())
 
 
-# Several holders
+# Several holders.
 
 
 def command_line(process: psutil.Process) -> list[str]:
@@ -274,7 +276,7 @@ def command_line(process: psutil.Process) -> list[str]:
         return []
 
 
-def test_four_processes_that_start_at_once_share_one_server(state: Path) -> None:
+def test_four_parallel_starts_share_one_server(state: Path) -> None:
     with holder(state) as one, holder(state) as two, holder(state) as three, holder(state) as four:
         together = (one, two, three, four)
         urls = {url_of(process) for process in together}
@@ -323,7 +325,7 @@ def test_the_end_of_a_forked_child_does_not_stop_the_server(state: Path) -> None
 
 
 @pytest.mark.slow
-def test_ctrl_c_reaches_the_application_and_not_its_database(state: Path) -> None:
+def test_ctrl_c_does_not_reach_the_server(state: Path) -> None:
     with holder(state, start_new_session=True) as process:
         url_of(process)
         os.killpg(process.pid, signal.SIGINT)
@@ -333,10 +335,10 @@ def test_ctrl_c_reaches_the_application_and_not_its_database(state: Path) -> Non
     assert is_gone(state)
 
 
-# Violent ends
+# Kills and crashes.
 
 
-def test_server_survives_its_killed_owner_and_the_next_holder_stops_it(state: Path) -> None:
+def test_server_survives_a_killed_owner_and_the_next_holder_stops_it(state: Path) -> None:
     with holder(state) as owner:
         url = url_of(owner)
         owner.kill()
@@ -350,12 +352,12 @@ def test_server_survives_its_killed_owner_and_the_next_holder_stops_it(state: Pa
     assert is_gone(state)
 
 
-def test_killed_server_comes_back_while_it_is_held(state: Path) -> None:
+def test_killed_server_is_restarted_while_it_is_held(state: Path) -> None:
     with EmbeddedPostgres(state) as server, holder(state) as other:
         url = server.start()
         assert url_of(other) == url
         make_rows(url)
-        # A backend that computes does not notice by itself that the postmaster is gone.
+        # A backend that computes does not notice that the postmaster has ended.
         series = "generate_series(1, 100000)"
         endless = f"SELECT count(*) FROM {series} a, {series} b, {series} c"
         busy = threading.Thread(target=is_cut_off, args=(url, endless))
@@ -374,13 +376,11 @@ def test_killed_server_comes_back_while_it_is_held(state: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_that_cannot_come_back_at_once_is_tried_again(
-    state: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_failed_restart_is_repeated(state: Path, caplog: pytest.LogCaptureFixture) -> None:
     with EmbeddedPostgres(state) as server, socket.socket() as thief:
         url = server.start()
         make_rows(url)
-        # The lock keeps the watching thread back until the port is stolen.
+        # The lock delays the watching thread until the port is taken.
         deciding = FileLock(state / "lock")
         assert deciding.try_exclusive()
         crash(state)
@@ -395,9 +395,7 @@ def test_a_server_that_cannot_come_back_at_once_is_tried_again(
 
 
 @pytest.mark.slow
-def test_stop_does_not_wait_for_a_server_that_is_being_brought_back(
-    state: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_stop_does_not_wait_for_a_restart(state: Path, caplog: pytest.LogCaptureFixture) -> None:
     server = EmbeddedPostgres(state, durable=False)
     server.start()
     assert server._hold is not None
@@ -434,7 +432,7 @@ def is_cut_off(url: str, statement: str) -> None:
         "lost",
     ],
 )
-def test_recovers_after_everything_was_killed(state: Path, number: str) -> None:
+def test_server_recovers_after_everything_was_killed(state: Path, number: str) -> None:
     with holder(state) as owner:
         url = url_of(owner)
         make_rows(url)
@@ -448,7 +446,7 @@ def test_recovers_after_everything_was_killed(state: Path, number: str) -> None:
         with EmbeddedPostgres(state) as server:
             assert rows(server.start()) == 1000
         return
-    # The machine came up again, and the old server's number went to another of its account.
+    # The machine has restarted, and another process of the account has the old process id.
     account = account_for(data_of(state))
     identity: dict[str, Any] = (
         {"user": account.uid, "group": account.gid, "extra_groups": []} if account.is_other else {}
@@ -465,7 +463,7 @@ def test_recovers_after_everything_was_killed(state: Path, number: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_start_killed_half_way_leaves_nothing_in_the_way(state: Path) -> None:
+def test_a_killed_start_does_not_prevent_the_next_one(state: Path) -> None:
     with holder(state) as process:
         eventually((state / "cluster.partial" / "data" / "base").exists)
         process.kill()
@@ -477,7 +475,7 @@ def test_a_start_killed_half_way_leaves_nothing_in_the_way(state: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["cluster.partial/data/base", "port"])
-def test_ctrl_c_during_a_first_start_leaves_no_process(state: Path, moment: str) -> None:
+def test_ctrl_c_during_the_first_start_leaves_no_process(state: Path, moment: str) -> None:
     with holder(state, start_new_session=True, stderr=subprocess.DEVNULL) as process:
         eventually((state / moment).exists)
         os.killpg(process.pid, signal.SIGINT)
@@ -488,7 +486,7 @@ def test_ctrl_c_during_a_first_start_leaves_no_process(state: Path, moment: str)
 
 
 @pytest.mark.slow
-def test_a_server_that_is_shutting_down_is_waited_for(state: Path) -> None:
+def test_start_waits_for_a_shutdown(state: Path) -> None:
     with holder(state) as owner:
         url = url_of(owner)
         owner.kill()
@@ -509,7 +507,7 @@ def test_a_server_that_is_shutting_down_is_waited_for(state: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_that_needs_too_long_is_left_to_work_on(
+def test_a_slow_start_is_reported_and_not_killed(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with holder(state) as owner:
@@ -536,7 +534,7 @@ def refusal(url: str) -> str:
 
 
 @pytest.mark.slow
-def test_state_folder_deleted_under_a_running_server(state: Path) -> None:
+def test_server_stops_after_its_state_folder_was_deleted(state: Path) -> None:
     server = EmbeddedPostgres(state, durable=False)
     server.start()
     process = postmaster(state)
@@ -546,10 +544,10 @@ def test_state_folder_deleted_under_a_running_server(state: Path) -> None:
     assert not servers.Server(process, 0).is_alive()
 
 
-# Ports
+# Ports.
 
 
-def test_moves_to_another_port_when_its_own_was_taken(state: Path) -> None:
+def test_server_moves_to_another_port_if_its_own_is_taken(state: Path) -> None:
     with EmbeddedPostgres(state, durable=False) as server:
         before = server.start()
         make_rows(before)
@@ -566,7 +564,7 @@ def test_moves_to_another_port_when_its_own_was_taken(state: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_copy_of_a_running_state_folder_is_a_server_of_its_own(place: Path) -> None:
+def test_a_copied_state_folder_starts_another_server(place: Path) -> None:
     with EmbeddedPostgres(place / "one", durable=False) as one:
         make_rows(one.start())
         query(one.start(), "CHECKPOINT")
@@ -577,7 +575,7 @@ def test_a_copy_of_a_running_state_folder_is_a_server_of_its_own(place: Path) ->
             assert rows(one.start()) == 1000
 
 
-# Paths
+# Paths.
 
 
 @pytest.mark.slow
@@ -590,7 +588,7 @@ def test_a_copy_of_a_running_state_folder_is_a_server_of_its_own(place: Path) ->
         pytest.param("/".join(["d" * 120] * 4), id="very long"),
     ],
 )
-def test_any_path_will_do(place: Path, name: str) -> None:
+def test_any_path_works(place: Path, name: str) -> None:
     with EmbeddedPostgres(place / name / "postgres", durable=False) as server:
         assert answers(server.start())
     assert is_gone(place / name / "postgres")
@@ -601,17 +599,17 @@ def test_a_path_too_long_for_postgresql_is_named(place: Path) -> None:
         EmbeddedPostgres(place / "/".join(["d" * 120] * 8)).start()
 
 
-def test_a_file_in_the_place_of_the_folder_is_named(place: Path) -> None:
+def test_a_file_instead_of_the_folder_is_named(place: Path) -> None:
     (place / "file").touch()
     with pytest.raises(EmbeddedPostgresError, match=r"file.*DATABASE_URL"):
         EmbeddedPostgres(place / "file").start()
 
 
-# What cannot work says so
+# Error messages.
 
 
 @pytest.mark.slow
-def test_a_cluster_of_another_major_version_names_both(state: Path) -> None:
+def test_another_major_version_is_reported_with_both_versions(state: Path) -> None:
     with EmbeddedPostgres(state, durable=False):
         pass
     (data_of(state) / "PG_VERSION").write_text("9\n")
@@ -625,7 +623,7 @@ def test_a_cluster_of_another_major_version_names_both(state: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_cluster_is_opened_by_the_version_that_made_it(
+def test_a_cluster_is_opened_by_its_own_version(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = account_for(state)
@@ -645,7 +643,7 @@ def test_a_cluster_is_opened_by_the_version_that_made_it(
         assert query(server.start(), "SHOW server_version")[0][0].startswith(str(others[0].major))
 
 
-def test_no_programs_at_all_names_what_to_install(
+def test_missing_programs_are_reported_with_the_remedy(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(programs, "candidates", lambda: iter(()))
@@ -655,7 +653,7 @@ def test_no_programs_at_all_names_what_to_install(
         assert word in str(raised.value)
 
 
-def test_a_server_that_does_not_start_shows_its_own_words(state: Path) -> None:
+def test_a_failed_start_shows_the_log_of_the_server(state: Path) -> None:
     with EmbeddedPostgres(state, durable=False) as server:
         url = server.start()
     password = (state / "cluster" / "password").read_text().strip()
@@ -683,7 +681,7 @@ def test_a_lost_file_is_named(state: Path, lost: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_changed_password_is_named_and_no_server_is_left(state: Path) -> None:
+def test_a_changed_password_is_reported_and_the_server_stopped(state: Path) -> None:
     with EmbeddedPostgres(state, durable=False):
         pass
     (state / "cluster" / "password").write_text("changed\n")
@@ -692,7 +690,7 @@ def test_a_changed_password_is_named_and_no_server_is_left(state: Path) -> None:
     assert is_gone(state)
 
 
-def test_a_large_log_is_cut_down_to_its_end(tmp_path: Path) -> None:
+def test_a_large_log_is_truncated_to_its_end(tmp_path: Path) -> None:
     log = ServerLog(tmp_path / "server.log")
     log.path.write_bytes(b"old line\n" * 1_200_000 + b"the last line\n")
     log.trim()
@@ -702,11 +700,11 @@ def test_a_large_log_is_cut_down_to_its_end(tmp_path: Path) -> None:
     assert log.size() == 1_000_000
 
 
-# As root
+# Running as root.
 
 
 @root_only
-def test_root_hands_the_server_to_an_unprivileged_account(state: Path) -> None:
+def test_root_runs_the_server_as_an_unprivileged_account(state: Path) -> None:
     with EmbeddedPostgres(state, durable=False):
         process = postmaster(state)
         assert process is not None
@@ -715,7 +713,7 @@ def test_root_hands_the_server_to_an_unprivileged_account(state: Path) -> None:
 
 
 @root_only
-def test_below_a_closed_home_the_cluster_is_kept_elsewhere(closed_state: Path) -> None:
+def test_a_cluster_below_a_closed_home_is_stored_elsewhere(closed_state: Path) -> None:
     closed = closed_state.parents[2]
     with EmbeddedPostgres(closed_state, durable=False) as server:
         make_rows(server.start())
@@ -732,7 +730,7 @@ def test_below_a_closed_home_the_cluster_is_kept_elsewhere(closed_state: Path) -
 
 @pytest.mark.slow
 @root_only
-def test_deleting_the_state_folder_begins_anew_and_keeps_the_old_data_once(
+def test_deleting_the_state_folder_starts_anew_and_keeps_one_backup(
     closed_state: Path,
 ) -> None:
     for _ in range(2):
@@ -748,7 +746,7 @@ def test_deleting_the_state_folder_begins_anew_and_keeps_the_old_data_once(
 
 @root_only
 @pytest.mark.parametrize("trap", ["a stranger's folder", "a link"])
-def test_a_refuge_made_by_somebody_else_is_refused(
+def test_a_fallback_folder_of_another_user_is_rejected(
     closed_state: Path, tmp_path: Path, trap: str
 ) -> None:
     fallback = folders.fallback_of(closed_state)
@@ -796,7 +794,7 @@ def test_programs_that_the_account_cannot_reach_are_copied_once(
 
 @pytest.mark.slow
 @root_only
-def test_root_serves_the_cluster_of_an_ordinary_user_as_that_user(place: Path) -> None:
+def test_root_runs_the_cluster_of_a_user_as_that_user(place: Path) -> None:
     state = place / "postgres"
     with EmbeddedPostgres(state, durable=False) as server:
         make_rows(server.start())
@@ -809,10 +807,10 @@ def test_root_serves_the_cluster_of_an_ordinary_user_as_that_user(place: Path) -
         assert process.uids().real == 65534
 
 
-# Remnants
+# Processes that remain.
 
 
-def test_processes_that_do_not_end_are_named(place: Path) -> None:
+def test_processes_that_do_not_end_are_reported(place: Path) -> None:
     site = Site(place, folders.find_data_folder(place), durable=False)
     stubborn = FileLock(site.alive)
     stubborn.try_exclusive()

@@ -1,4 +1,4 @@
-"""Tests that the jobs of Combine equal those that Procrastinate's own library writes."""
+"""Tests that the job rows of Combine equal those that Procrastinate writes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROWS = text("""
 """)
 
 
-def test_both_write_the_same(dbsession):
+def test_combine_and_procrastinate_write_equal_rows(dbsession):
     app = procrastinate.App(connector=SQLAlchemyPsycopg2Connector())
     for lock, hours in ((None, 0), ("one at a time", 2)):
         queue, arguments = "queue", {"step_id": 'a "b" % : \' é', "to": ""}
@@ -34,7 +34,7 @@ def test_both_write_the_same(dbsession):
         assert ours.hours == (hours or None)
 
 
-def test_a_database_that_fails_says_so_itself(dbsession):
+def test_database_errors_are_raised_unchanged(dbsession):
     dbsession.execute(text("SET TRANSACTION READ ONLY"))
     with pytest.raises(DBAPIError, match="read-only"):
         enqueue(dbsession, "task", "queue")

@@ -1,4 +1,4 @@
-"""Combine behind Debian's PgBouncer, in both ways of pooling."""
+"""Tests Combine behind PgBouncer from Debian, in both pool modes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TEXT = "We decided to replace the seal by Friday.\n"
 
 @pytest.fixture(scope="module")
 def direct_url(postgres_url: str, worker_id: str) -> Iterator[str]:
-    """A database without tables, which a role of its own owns: PostgreSQL itself."""
+    """The direct URL of a database without tables. It has an owner role of its own."""
     role = f"pooled_{worker_id}"
     execute(postgres_url, f"CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'canary-password'")
     with database_of_its_own(postgres_url, f"pooled_{worker_id}", "template0") as url:
@@ -50,7 +50,7 @@ Through = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def through(direct_url: str, run_folder: Path, worker_id: str) -> Iterator[Through]:
-    """``through(mode)``: the URL through a PgBouncer of that mode, which is started once."""
+    """``through(mode)``: the URL through a PgBouncer in this mode, which is started once."""
     urls: dict[str, str] = {}
     running = []
 
@@ -69,7 +69,7 @@ def through(direct_url: str, run_folder: Path, worker_id: str) -> Iterator[Throu
 
 
 def renew(url: str) -> None:
-    """Let PgBouncer replace its connections, which are as old as their settings."""
+    """Let PgBouncer replace its connections, which still have the old settings."""
     execute(make_url(url).set(database="pgbouncer").render_as_string(False), "RECONNECT")
 
 
@@ -100,7 +100,7 @@ def combine(*words: str, environment: dict[str, str], check: bool = True) -> tup
     return done.stdout, done.stderr
 
 
-def test_session_pooling_is_whole(
+def test_session_pooling_supports_everything(
     through: Through, start_service: StartService, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     url = through("session")
@@ -117,7 +117,8 @@ def test_session_pooling_is_whole(
     _, said = combine("migrate", "-c", str(service.ini), environment=service.environment)
     assert str(head_revision()) in said
     service.wait_until_healthy()
-    # The worker inside the service takes the steps of another process: LISTEN and advisory locks work.
+    # The worker in the service takes the steps of another process, so LISTEN and advisory locks
+    # work.
     line = ("run", "brief", str(source), "--format", "json", "-c", str(service.ini))
     document, _ = combine(*line, environment=service.environment)
     assert "seal" in json.dumps(json.loads(document))
@@ -140,7 +141,7 @@ def test_transaction_pooling_needs_the_direct_url_for_migrations(
     assert str(head_revision()) in said
 
 
-def test_transaction_pooling_says_what_is_not_in_force(
+def test_transaction_pooling_reports_inactive_settings(
     through: Through, direct_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = through("transaction")
@@ -171,16 +172,14 @@ def test_transaction_pooling_says_what_is_not_in_force(
         execute(direct_url, f"ALTER ROLE {role} RESET ALL")
 
 
-def test_without_the_direct_url_the_log_asks_for_it(
-    through: Through, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_missing_direct_url_is_logged(through: Through, caplog: pytest.LogCaptureFixture) -> None:
     engine = engine_at(through("transaction"))
     engine.connect().close()
     engine.dispose()
     assert caplog.messages == [SET_DIRECT_URL]
 
 
-def test_a_service_behind_transaction_pooling(
+def test_a_service_works_behind_transaction_pooling(
     through: Through, direct_url: str, start_service: StartService, tmp_path: Path
 ) -> None:
     given = {
@@ -203,19 +202,19 @@ def test_a_service_behind_transaction_pooling(
 
 
 @pytest.mark.parametrize("mode", ["session", "transaction"])
-def test_the_health_check_leaves_no_limit_behind(
+def test_the_health_check_leaves_no_settings_behind(
     through: Through, direct_url: str, mode: str
 ) -> None:
     url = through(mode)
     watch = Watch(make_url(parse_database_url(url).get_secret_value()))
-    # The database may be without tables.
+    # The database may have no tables.
     assert watch.check() is None
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute("SHOW statement_timeout")
         assert cursor.fetchall() == [("0",)]
 
 
-def test_a_parameter_that_pgbouncer_refuses_has_a_cause_and_a_remedy(through: Through) -> None:
+def test_a_rejected_parameter_has_a_cause_and_a_remedy(through: Through) -> None:
     url = parse_database_url(f"{through('session')}?options=-csearch_path%3Dapp")
     found = diagnose(make_url(url.get_secret_value()), 4)
     assert found.cause is Cause.POOLER_REFUSED
@@ -236,27 +235,25 @@ def test_a_parameter_that_pgbouncer_refuses_has_a_cause_and_a_remedy(through: Th
         ({"database": f"none_{uuid.uuid4().hex}"}, Cause.MISSING),
     ],
 )
-def test_the_faults_behind_pgbouncer(
+def test_faults_behind_pgbouncer_are_diagnosed(
     through: Through, change: dict[str, str], cause: Cause
 ) -> None:
     url = make_url(parse_database_url(through("session")).get_secret_value()).set(**change)
     assert diagnose(url, 4).cause is cause
 
 
-def test_pgbouncer_without_its_database(run_folder: Path, worker_id: str) -> None:
+def test_pgbouncer_without_its_database_is_diagnosed(run_folder: Path, worker_id: str) -> None:
     folder = run_folder / f"pgbouncer-alone-{worker_id}"
     away = "postgresql://combine:canary-password@127.0.0.1:1/combine"
     with pgbouncer(folder, away, "session") as url:
         known = make_url(parse_database_url(url).get_secret_value())
         found = diagnose(known, 1)
-    # Debian's PgBouncer does not respond to the client until it has a connection.
+    # Before PgBouncer has a server connection, the version of Debian does not respond to clients.
     assert found.cause is Cause.TIMEOUT
     assert "If it is a pooler, it waits for the database;" in found.detail
 
 
-def test_a_pooler_that_is_full_is_told_apart(
-    direct_url: str, run_folder: Path, worker_id: str
-) -> None:
+def test_a_full_pgbouncer_is_diagnosed(direct_url: str, run_folder: Path, worker_id: str) -> None:
     folder = run_folder / f"pgbouncer-full-{worker_id}"
     with (
         pgbouncer(folder, direct_url, "session", max_client_conn="1") as url,
@@ -270,14 +267,14 @@ def test_a_pooler_that_is_full_is_told_apart(
     assert found.cause is seen.cause is Cause.TOO_MANY_CONNECTIONS
 
 
-def test_newer_ones_say_so() -> None:
+def test_messages_of_newer_versions_are_known() -> None:
     said = "server login has been failing, cached error: connect failed (server_login_retry)"
     found = explain_error(psycopg2.OperationalError(f"FATAL:  {said}"))
     assert found is not None
     assert found.cause is Cause.POOLER_ALONE
 
 
-def test_options_in_the_url_count_for_migrations_and_for_the_service(
+def test_options_in_the_url_apply_to_migrations_and_service(
     make_database: MakeDatabase, start_service: StartService
 ) -> None:
     url = make_database(migrated=False)

@@ -49,18 +49,16 @@ def set_read_only(cluster: Cluster, value: str) -> None:
         cursor.execute("SELECT pg_reload_conf()")
 
 
-def test_a_connection_is_kept_while_its_server_takes_writes(engine: Engine) -> None:
+def test_a_connection_to_a_writable_server_is_kept(engine: Engine) -> None:
     assert backend(engine) == backend(engine)
 
 
-def test_a_kept_connection_to_a_read_only_server_is_replaced(
-    cluster: Cluster, engine: Engine
-) -> None:
+def test_a_connection_to_a_read_only_server_is_replaced(cluster: Cluster, engine: Engine) -> None:
     before = backend(engine)
     set_read_only(cluster, "on")
-    # The server's processes take the new setting one by one.
+    # The processes of the server apply the new setting one after the other.
     wait_for(lambda: backend(engine) != before)
-    # It still reads, each time over a new connection.
+    # Reading still works, each time through a new connection.
     assert backend(engine) != backend(engine)
     set_read_only(cluster, "off")
     with cluster.cursor() as cursor:
@@ -73,7 +71,7 @@ def _setting(cursor) -> str:
     return str(cursor.fetchone()[0])
 
 
-def test_a_refused_write_closes_its_connection(engine: Engine) -> None:
+def test_a_rejected_write_closes_its_connection(engine: Engine) -> None:
     before = backend(engine)
     with engine.connect() as connection:
         connection.execute(text("SET TRANSACTION READ ONLY"))
@@ -83,19 +81,19 @@ def test_a_refused_write_closes_its_connection(engine: Engine) -> None:
     assert backend(engine) != before
 
 
-def test_a_connection_that_was_cut_is_replaced(cluster: Cluster, engine: Engine) -> None:
+def test_a_broken_connection_is_replaced(cluster: Cluster, engine: Engine) -> None:
     before = backend(engine)
     with cluster.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s, 60000)", [before])
     assert backend(engine) != before
 
 
-def test_a_connection_that_was_cut_right_after_its_test_is_replaced(
+def test_a_connection_broken_right_after_its_test_is_replaced(
     cluster: Cluster, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "TEST_INTERVAL_S", math.inf)
     before = backend(engine)
-    # The first one after the connection was made is tested, the next one is not.
+    # The first use after connecting is tested, the next one is not.
     assert asks_server(cluster, engine, before)
     assert backend(engine) == before
     assert not asks_server(cluster, engine, before)
@@ -105,7 +103,7 @@ def test_a_connection_that_was_cut_right_after_its_test_is_replaced(
 
 
 def asks_server(cluster: Cluster, engine: Engine, process: int) -> bool:
-    """Check whether the pool queries the server before it hands out a connection."""
+    """Return whether the pool queries the server before it hands out a connection."""
     engine.connect().close()
     with cluster.cursor() as cursor:
         cursor.execute("SELECT query FROM pg_stat_activity WHERE pid = %s", [process])

@@ -1,6 +1,6 @@
-"""The twelve database faults that the service tells apart: each named, with its remedy, within 5 s.
+"""Tests that the service diagnoses twelve database faults with their remedies within 5 seconds.
 
-As the health check sees them, which the log, ``combine doctor`` and ``/health/detailed`` all show.
+The health check reports them. The log, ``combine doctor`` and ``/health/detailed`` show its result.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def full(cluster: Cluster) -> Iterator[URL]:
 @contextmanager
 def shutting_down(cluster: Cluster) -> Iterator[URL]:
     with cluster.serve() as process, cluster.cursor():
-        process.send_signal(signal.SIGTERM)  # it waits for the client that there is
+        process.send_signal(signal.SIGTERM)  # it waits for the connected client
         log = cluster.folder / "log"
         wait_for(lambda: "smart shutdown" in log.read_text().rpartition("ready to accept")[2])
         yield cluster.url()
@@ -178,7 +178,9 @@ def seconds_until_the_pool_is_named(cluster: Cluster) -> float:
     programs_with_tls() is None or shutil.which("openssl") is None,
     reason="no PostgreSQL with TLS here (apt-get install postgresql openssl)",
 )
-def test_twelve_of_twelve(run_folder: Path, record_property: Callable[[str, object], None]) -> None:
+def test_all_twelve_faults_are_diagnosed(
+    run_folder: Path, record_property: Callable[[str, object], None]
+) -> None:
     cluster = make_cluster(run_folder, "twelve")
     took: dict[str, float] = {}
     for name, (fault, cause) in FAULTS.items():
@@ -190,7 +192,7 @@ def test_twelve_of_twelve(run_folder: Path, record_property: Callable[[str, obje
     assert len(took) == 12
 
 
-def test_each_has_a_code_of_its_own() -> None:
+def test_each_fault_has_its_own_code() -> None:
     causes: list[Any] = [cause for _, cause in FAULTS.values()]
     assert len({*causes, Cause.POOL_EXHAUSTED}) == 12
     assert all(ADVICE[cause].meaning for cause in causes)

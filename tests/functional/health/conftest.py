@@ -12,7 +12,7 @@ from combine_health.engine.registry import health_of
 
 @pytest.fixture
 def make_app(tmp_path):
-    """Make an application with its own maintenance file; its checks run at the request."""
+    """Make an application with its own maintenance file. Its checks run on request."""
     made = []
 
     def make_app(setup=lambda config: None, **settings):
@@ -35,7 +35,7 @@ def make_app(tmp_path):
 
 
 class Switch:
-    """A check whose answer the test sets."""
+    """A check whose result the test sets."""
 
     def __init__(self, answer=True):
         self.answer = answer
@@ -48,13 +48,13 @@ class Switch:
 
 @pytest.fixture
 def make_switch():
-    """Make a check whose answer the test sets: ``switch.answer = ...``."""
+    """Make a check whose result the test sets: ``switch.answer = ...``."""
     return Switch
 
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    """Install distributions with an entry point each, as pip would: metadata on ``sys.path``."""
+    """Install distributions with one entry point each, like pip: metadata on ``sys.path``."""
     monkeypatch.syspath_prepend(tmp_path)
     modules = set(sys.modules)
 

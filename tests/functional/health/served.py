@@ -87,10 +87,10 @@ stop_timeout = 1
 
 
 class Served:
-    """A pserve process on a port of its own."""
+    """A pserve process on its own port."""
 
     def __init__(self, folder, *, app="", server="", base=OURS, port=None, around=""):
-        """``around`` are the sections of an ini file that put the application ``inner`` somewhere."""
+        """``around`` contains the ini sections that mount the application ``inner``."""
         (folder / "served_app.py").write_text(textwrap.dedent(APP))
         self.folder = folder
         keys = dict(line.split(" = ", 1) for line in (base + server).splitlines() if line)
@@ -112,7 +112,7 @@ class Served:
                     **clean,
                     "PYTHONPATH": f"{folder}:{ROOT}",
                     "PYTHONUNBUFFERED": "1",
-                    "PYTHONWARNINGS": "ignore",  # Pyramid's pkg_resources
+                    "PYTHONWARNINGS": "ignore",  # this warning comes from pkg_resources in Pyramid
                 },
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -122,7 +122,7 @@ class Served:
 
     def _read_port(self):
         line = self.process.stdout.readline()
-        assert line, f"it ended: {self.log}"
+        assert line, f"the process ended: {self.log}"
         return int(re.search(r":(\d+)$", line).group(1))
 
     @property
@@ -142,7 +142,7 @@ class Served:
 
     @contextmanager
     def held(self, count=2, path="/hold"):
-        """Occupy ``count`` worker threads with a request each until the end of the block."""
+        """Occupy ``count`` worker threads with one request each for the block."""
         connections = [self.connect() for _ in range(count)]
         pipes = []
         try:
@@ -150,7 +150,7 @@ class Served:
                 gate = self.folder / f"gate-{time.monotonic_ns()}"
                 os.mkfifo(gate)
                 connection.send(request(f"{path}?gate={gate.name}"))
-                pipes.append(os.open(gate, os.O_WRONLY))  # waits for the thread
+                pipes.append(os.open(gate, os.O_WRONLY))  # wait for the thread
             yield connections
         finally:
             for pipe in pipes:
@@ -159,7 +159,7 @@ class Served:
                 connection.close()
 
     def end(self, number=signal.SIGTERM):
-        """Send the signal and return the exit status; raise after `PATIENCE` seconds."""
+        """Send the signal and return the exit status. Raise an error after `PATIENCE` seconds."""
         self.process.send_signal(number)
         return self.process.wait(PATIENCE)
 
@@ -188,7 +188,7 @@ class Answer:
 
 
 class Connection:
-    """A TCP connection that gives up after `PATIENCE`."""
+    """A TCP connection with a timeout of `PATIENCE`."""
 
     def __init__(self, port):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
@@ -196,7 +196,7 @@ class Connection:
 
     @classmethod
     def of(cls, held):
-        """A connection on a socket that is connected already."""
+        """Return a connection for a connected socket."""
         found = cls.__new__(cls)
         found.socket, found.rest = held, b""
         held.settimeout(PATIENCE)
@@ -227,10 +227,10 @@ class Connection:
 
     def _more(self):
         data = self.socket.recv(65536)
-        assert data, f"the connection ended; until then: {self.rest!r}"
+        assert data, f"the connection ended after {self.rest!r}"
         self.rest += data
 
-    def everything(self):
+    def read_all(self):
         """Return all bytes until the server closes the connection."""
         data = self.rest
         while chunk := self.socket.recv(65536):
@@ -238,7 +238,7 @@ class Connection:
         return data
 
     def silent(self, seconds=0.3):
-        """Check that no byte arrives within this time."""
+        """Return whether no byte arrives within this time."""
         self.socket.settimeout(seconds)
         try:
             return not self.rest and not self.socket.recv(1, socket.MSG_PEEK)
@@ -248,7 +248,7 @@ class Connection:
             self.socket.settimeout(PATIENCE)
 
     def ended(self):
-        """Check whether the server closes the connection without sending another byte."""
+        """Return whether the server closes the connection without sending another byte."""
         return self.rest == b"" and self.socket.recv(1) == b""
 
 

@@ -1,4 +1,4 @@
-"""Built-in checks by directive, in the ini and in the environment."""
+"""Tests the built-in checks, declared by directive, in the ini file and in the environment."""
 
 import pytest
 from pyramid.exceptions import ConfigurationError
@@ -28,7 +28,7 @@ def declared_check(app, name):
     return health_of(app.wsgi.registry).checks[name]
 
 
-def test_in_the_ini(tmp_path):
+def test_a_check_is_declared_in_the_ini_file(tmp_path):
     app = HealthApp(
         settings=disk(
             path=str(tmp_path),
@@ -49,14 +49,14 @@ def test_in_the_ini(tmp_path):
     assert app.get("/health/ready")[0] == 503
 
 
-def test_not_critical_unless_said():
+def test_a_check_is_not_critical_by_default():
     app = HealthApp(settings=disk(path="/not/there"))
     assert app.run("uploads").cause == "path_missing"
     assert app.get("/health/ready") == (200, {"status": "ready"})
     assert declared_check(app, "uploads").interval == DiskSpace.defaults["interval"]
 
 
-def test_in_the_environment(monkeypatch):
+def test_a_check_is_declared_in_the_environment(monkeypatch):
     monkeypatch.setenv("COMBINE_HEALTH_CHECK_UPLOADS_PATH", "/not/there")
     assert HealthApp(settings=disk(path="/")).run("uploads").cause == "path_missing"
     monkeypatch.setenv("COMBINE_HEALTH_CHECK_MEMORY_USE", "memory")
@@ -66,7 +66,7 @@ def test_in_the_environment(monkeypatch):
     assert app.run("memory").data["limit_bytes"] > 0
 
 
-def test_by_directive_and_with_add_health_check():
+def test_a_check_is_declared_by_directive():
     with closed_port() as (host, port):
 
         def setup(config):
@@ -89,7 +89,7 @@ def test_the_application_may_replace_remedies():
 
 
 @pytest.mark.parametrize("declared", ["in code", "in the ini"])
-def test_its_own_timeout_ends_before_the_deadline(declared):
+def test_the_timeout_of_a_check_is_shorter_than_the_deadline(declared):
     with silent_server() as (host, port):
         url = f"http://{host}:{port}/"
         settings = {"combine_health.check.shop.timeout": "2"}
@@ -107,7 +107,7 @@ def test_its_own_timeout_ends_before_the_deadline(declared):
 
 
 @pytest.mark.parametrize(("timeout", "seconds"), [(None, 36.0), (7.0, 7.0), (90.0, 36.0)])
-def test_its_own_timeout_follows_that_of_the_operator(timeout, seconds):
+def test_the_timeout_of_a_check_follows_the_setting(timeout, seconds):
     def check(_registry):
         return HealthResult.healthy(left=deadline_of_run(timeout).left)
 
@@ -134,7 +134,7 @@ def test_its_own_timeout_follows_that_of_the_operator(timeout, seconds):
         ({"status.use": "disk"}, ["status"]),
     ],
 )
-def test_a_mistake_stops_the_start_with_its_name(settings, named):
+def test_an_invalid_option_is_an_error_at_startup(settings, named):
     with pytest.raises(HealthEnvironmentError) as caught:
         HealthApp(settings=in_ini(**settings))
     for words in named:
@@ -152,12 +152,12 @@ def test_a_mistake_stops_the_start_with_its_name(settings, named):
         ("disk", {"interval": -1}, "interval"),
     ],
 )
-def test_a_mistake_in_the_directive(use, options, named):
+def test_an_invalid_directive_is_an_error(use, options, named):
     with pytest.raises(ConfigurationError, match=named):
         HealthApp(setup=lambda config: config.use_health_check("x", use, **options))
 
 
-def test_the_password_of_a_url_leaves_nowhere():
+def test_the_password_of_a_url_is_never_shown():
     url = f"http://me:{CANARY}@127.0.0.1:1/?token={CANARY}"
     app = HealthApp(
         settings=in_ini(**{"shop.use": "http", "shop.url": url})
@@ -187,17 +187,17 @@ def test_every_option_is_declared():
     ("text", "number"),
     [("0", 0), ("512", 512), ("1.5k", 1536), ("2 GiB", 2 * 2**30), ("3MB", 3 * 2**20)],
 )
-def test_sizes(text, number):
+def test_sizes_are_parsed(text, number):
     assert size(text) == number
 
 
 @pytest.mark.parametrize("text", ["", "k", "-1", "inf", "nan", "1X", "1e400"])
-def test_what_is_no_size(text):
+def test_invalid_sizes_are_rejected(text):
     with pytest.raises(ValueError, match="bytes"):
         size(text)
 
 
-def test_percentages():
+def test_percentages_are_parsed():
     assert percent(" 5 % ") == 5
     for text in ("", "-1", "101", "nan"):
         with pytest.raises(ValueError, match="percentage"):

@@ -1,4 +1,4 @@
-"""The command line: probe, doctor, maintenance, list."""
+"""Tests the commands probe, doctor, maintenance and list."""
 
 import json
 import os
@@ -45,13 +45,13 @@ def _no_settings_of_the_machine(monkeypatch, tmp_path):
     for name in [name for name in os.environ if name.startswith("COMBINE_")]:
         monkeypatch.delenv(name)
     monkeypatch.delenv("ENVIRONMENT", raising=False)
-    monkeypatch.chdir(tmp_path)  # the repository has ini files
+    monkeypatch.chdir(tmp_path)  # the repository contains ini files
     monkeypatch.setenv("COMBINE_HEALTH_MAINTENANCE_FILE", str(tmp_path / "maintenance.json"))
 
 
 @pytest.fixture
 def run(capsys):
-    """Run a command in this process; returns exit status and lines of output."""
+    """Run a command in this process. Return its exit status and its output lines."""
 
     def run(*words):
         status = main([str(word) for word in words])
@@ -81,10 +81,10 @@ def database(answer):
 DOWN = HealthResult.failing("refused", "db:5432: Connection refused")
 
 
-# probe
+# Probe.
 
 
-def test_probe_of_a_ready_service(run):
+def test_probe_succeeds_on_a_ready_service(run):
     with serving(HealthApp(setup=database(True))) as url:
         status, (line,) = run("probe", f"{url}/health/ready")
         assert status == 0
@@ -93,7 +93,7 @@ def test_probe_of_a_ready_service(run):
         assert run("probe", f"{url}/health/startup")[1][0].startswith("started")
 
 
-def test_probe_says_why_and_what_to_do_in_its_first_line(run):
+def test_probe_shows_cause_and_remedy_in_the_first_line(run):
     with serving(HealthApp(setup=database(DOWN))) as url:
         status, lines = run("probe", f"{url}/health/ready")
         assert status == 1
@@ -107,7 +107,7 @@ def test_probe_says_why_and_what_to_do_in_its_first_line(run):
         assert run("probe", f"{url}/health")[0] == 0
 
 
-def test_probe_without_the_right_to_see_details(run):
+def test_probe_works_without_details(run):
     app = HealthApp(setup=database(DOWN), settings={"combine_health.details": "never"})
     with serving(app) as url:
         status, lines = run("probe", f"{url}/health/ready")
@@ -115,7 +115,7 @@ def test_probe_without_the_right_to_see_details(run):
     assert lines[0].startswith("unavailable, database disconnected. See /health/detailed")
 
 
-def test_probe_with_the_token(run, monkeypatch):
+def test_probe_shows_details_with_the_token(run, monkeypatch):
     token = f"{CANARY}-0123456789"
     settings = {"combine_health.details": "authorized", "combine_health.token": token}
     with serving(HealthApp(setup=database(DOWN), settings=settings)) as url:
@@ -145,20 +145,20 @@ def test_probe_uses_the_port_of_the_env_file(run, monkeypatch, tmp_path):
 def test_probe_follows_listen(run, monkeypatch, listen):
     with serving(HealthApp(setup=database(True))) as url:
         port = url.rpartition(":")[2]
-        # As the server reads them: a port in LISTEN wins.
+        # The server reads LISTEN in the same way: its port wins.
         monkeypatch.setenv("PORT", "9" if "port" in listen else port)
         monkeypatch.setenv("LISTEN", listen.format(port=port))
         assert run("probe")[0] == 0
 
 
-def test_probe_names_a_listen_that_is_wrong(run, monkeypatch):
+def test_probe_names_an_invalid_listen(run, monkeypatch):
     monkeypatch.setenv("LISTEN", "http://localhost:80")
     status, (line,) = run("probe")
     assert status == 1
     assert line.startswith("LISTEN is 'http://localhost:80': write host:port")
 
 
-def test_probe_of_nobody(run):
+def test_probe_reports_a_refused_connection(run):
     with closed_port() as (host, port):
         status, (line,) = run("probe", f"http://{host}:{port}/health")
     assert status == 1
@@ -167,7 +167,7 @@ def test_probe_of_nobody(run):
     )
 
 
-def test_probe_of_one_who_never_answers(run):
+def test_probe_reports_a_server_that_never_responds(run):
     with silent_server() as (host, port):
         status, (line,) = run("probe", f"http://{host}:{port}/health", "--timeout", "0.2")
     assert status == 1
@@ -184,7 +184,7 @@ def test_probe_of_one_who_never_answers(run):
         (b"", "closed"),
     ],
 )
-def test_probe_of_something_else(run, answer, cause):
+def test_probe_reports_another_kind_of_server(run, answer, cause):
     def talk(connection):
         connection.recv(65536)
         connection.sendall(answer)
@@ -224,7 +224,7 @@ def test_probe_prints_no_megabytes_and_no_control_characters(run):
         ["http://h/", "--bogus"],
     ],
 )
-def test_probe_of_what_cannot_be_asked(run, words):
+def test_probe_rejects_invalid_urls(run, words):
     status, lines = run("probe", *words)
     assert status == 1
     assert lines[0]
@@ -236,8 +236,8 @@ def test_the_password_of_a_probed_url_is_not_shown(run):
     assert CANARY not in "".join(lines)
 
 
-def test_probe_as_a_process_with_an_ascii_terminal():
-    """As Docker runs it: another process, no locale, output through a pipe."""
+def test_probe_prints_to_an_ascii_terminal():
+    """Docker runs it like this: a separate process, no locale, output through a pipe."""
     remedy = HealthApp(
         setup=lambda config: config.add_health_check(
             "database", lambda registry: False, remedy="Prüfe die Datenbank"
@@ -255,7 +255,7 @@ def test_probe_as_a_process_with_an_ascii_terminal():
     assert b"Pr\\xfcfe die Datenbank" in done.stdout.splitlines()[0]
 
 
-# doctor and list
+# Doctor and list.
 
 APPLICATION = """
 from pyramid.config import Configurator
@@ -313,14 +313,14 @@ def ini(tmp_path, monkeypatch):
 OFFLINE = {"combine_health.load_entry_points": "false"}
 
 
-def test_doctor_of_a_healthy_application(run, ini):
+def test_doctor_succeeds_on_a_healthy_application(run, ini):
     status, lines = run("doctor", "-c", ini(up="yes", **OFFLINE))
-    assert status == 0  # degraded is ready
+    assert status == 0  # degraded counts as ready
     assert lines[0] == "failing: news: c4"
     assert lines[-1] == "  healthy: database, fine"
 
 
-def test_doctor_with_nothing_to_say(run, ini):
+def test_doctor_names_disabled_checks(run, ini):
     disabled = {"combine_health.disabled": "news slow"}
     status, lines = run("doctor", "-c", ini(up="yes", **OFFLINE, **disabled))
     assert status == 0
@@ -331,7 +331,7 @@ def test_doctor_with_nothing_to_say(run, ini):
     ]
 
 
-def test_doctor_puts_the_worst_first_whatever_its_thresholds(run, ini):
+def test_doctor_shows_the_worst_result_first(run, ini):
     status, lines = run("doctor", "-c", ini(up="no", **OFFLINE))
     assert status == 1
     assert lines == [
@@ -350,7 +350,7 @@ def test_doctor_puts_the_worst_first_whatever_its_thresholds(run, ini):
 FACTS = ["google.redirect: https://x.example/back", "google.key: ***", "n: 2"]
 
 
-def test_doctor_tells_what_informing_checks_know(run, ini):
+def test_doctor_shows_info_checks(run, ini):
     quiet = {"combine_health.disabled": "news slow", **OFFLINE}
     status, lines = run("doctor", "-c", ini(up="yes", configured="healthy", **quiet))
     assert status == 0
@@ -364,7 +364,7 @@ def test_doctor_tells_what_informing_checks_know(run, ini):
     ]
 
 
-def test_doctor_fails_where_an_informing_check_does(run, ini):
+def test_doctor_fails_if_an_info_check_fails(run, ini):
     file = ini(up="yes", configured="failing", **OFFLINE)
     status, lines = run("doctor", "-c", file)
     assert status == 1
@@ -375,15 +375,15 @@ def test_doctor_fails_where_an_informing_check_does(run, ini):
         "    remedy: Set the key.",
         *(f"    {fact}" for fact in FACTS),
     ]
-    # What decides readiness is graver.
+    # A check that decides readiness is more serious.
     assert run("doctor", "-c", ini(up="no", configured="failing"))[1][0].startswith(
         "failing: database"
     )
-    # It holds back no server.
+    # It does not make the server unready.
     status, lines = run("doctor", "-c", ini(up="yes", configured="failing"), "--ready")
     assert status == 0
     assert "sign_in" not in "".join(lines)
-    # Nor anybody where it is only a warning.
+    # Nor does it fail the doctor as a mere warning.
     file = ini(up="yes", configured="failing", **{"combine_health.check.sign_in.critical": "no"})
     assert run("doctor", "-c", file)[0] == 0
     assert run("doctor", "-c", ini(up="yes", configured="degraded"))[0] == 0
@@ -402,7 +402,7 @@ def test_doctor_fails_where_an_informing_check_does(run, ini):
         ({}, [], None),
     ],
 )
-def test_the_ini_that_is_used_without_an_option(
+def test_the_default_ini_file_is_found_and_reported(
     ini, tmp_path, monkeypatch, capsys, environ, files, chosen
 ):
     for name, value in environ.items():
@@ -431,12 +431,12 @@ def test_the_ini_that_is_used_without_an_option(
     assert (f"{Path(chosen).stem}.json" if chosen else "combine-health-maintenance.json") in out
 
 
-def test_an_option_wins_and_needs_no_report(run, ini, monkeypatch):
+def test_the_option_wins_and_is_not_reported(run, ini, monkeypatch):
     monkeypatch.setenv("COMBINE_INI", "nowhere.ini")
     assert run("list", "-c", ini(up="no", **OFFLINE))[1][0] == "4 checks"
 
 
-def test_doctor_names_every_setting_that_is_wrong(run, ini):
+def test_doctor_names_every_invalid_setting(run, ini):
     bad = {"combine_health.detals": "x", "combine_health.background": "maybe"}
     status, lines = run("doctor", "-c", ini(up="yes", **OFFLINE, **bad))
     assert status == 1
@@ -445,13 +445,13 @@ def test_doctor_names_every_setting_that_is_wrong(run, ini):
     assert any("combine_health.background" in line for line in lines[1:])
 
 
-def test_doctor_of_an_application_that_does_not_start(run, ini):
+def test_doctor_reports_an_application_that_does_not_start(run, ini):
     status, lines = run("doctor", "-c", ini(**OFFLINE, **{"combine_health.check.no.timeout": 1}))
     assert status == 1
     assert "there is no such health check" in lines[0]
 
 
-def test_doctor_of_an_application_without_health(run, tmp_path, monkeypatch):
+def test_doctor_reports_an_application_without_the_add_on(run, tmp_path, monkeypatch):
     (tmp_path / "bare_application.py").write_text(
         "from pyramid.config import Configurator\n"
         "def main(global_config, **settings):\n"
@@ -464,8 +464,8 @@ def test_doctor_of_an_application_without_health(run, tmp_path, monkeypatch):
     assert "does not include combine_health: add it to pyramid.includes" in lines[0]
 
 
-def test_doctor_masks_secrets_and_no_addresses(run, tmp_path, monkeypatch):
-    """PUBLIC_URL and the host of a database are no secrets, whatever their names end with."""
+def test_doctor_masks_secrets_but_not_addresses(run, tmp_path, monkeypatch):
+    """PUBLIC_URL and the host of a database are not secrets, even if their names end like secrets."""
     said = (
         "add https://combine.example.com to ALLOWED_ORIGINS, connect to db.internal:5432 with"
         f" {CANARY}1, {CANARY}2, {CANARY}3"
@@ -489,7 +489,7 @@ def test_doctor_masks_secrets_and_no_addresses(run, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("text", [None, "", "[app:main]\nuse = egg:no-such-thing\n", "\0\xff"])
-def test_doctor_of_an_ini_that_is_none(run, tmp_path, text):
+def test_doctor_reports_an_invalid_ini_file(run, tmp_path, text):
     file = tmp_path / "odd.ini"
     if text is not None:
         file.write_text(text)
@@ -501,7 +501,7 @@ def test_doctor_of_an_ini_that_is_none(run, tmp_path, text):
 @pytest.mark.parametrize(
     "lines",
     [
-        # A value that interpolation trips over is repeated in configparser's error.
+        # The error of configparser repeats a value that breaks the interpolation.
         [f"my.secret_key = {CANARY}%(nothing)s"],
         [f"my.database_url = postgresql://me:{CANARY}%(nothing)s@db/x"],
         [f"my.api_key = {CANARY}", "raise = {my.api_key}"],
@@ -510,7 +510,7 @@ def test_doctor_of_an_ini_that_is_none(run, tmp_path, text):
     ],
 )
 @pytest.mark.parametrize("command", ["doctor", "list"])
-def test_no_secret_of_an_ini_that_cannot_be_used(run, tmp_path, monkeypatch, lines, command):
+def test_doctor_shows_no_secret_of_an_unusable_ini_file(run, tmp_path, monkeypatch, lines, command):
     (tmp_path / "raising_application.py").write_text(
         "def main(global_config, **settings):\n"
         "    for name in settings:\n"
@@ -525,7 +525,7 @@ def test_no_secret_of_an_ini_that_cannot_be_used(run, tmp_path, monkeypatch, lin
     assert CANARY not in "".join(said)
 
 
-def test_doctor_as_a_process_prints_nothing_else(ini, tmp_path):
+def test_doctor_prints_only_its_report(ini, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "combine_health", "doctor", "-c", ini(up="no", **OFFLINE)],
         env={
@@ -542,7 +542,7 @@ def test_doctor_as_a_process_prints_nothing_else(ini, tmp_path):
     assert CANARY not in done.stdout
 
 
-def test_list_of_an_application(run, ini):
+def test_list_shows_the_checks_of_an_application(run, ini):
     settings = {"combine_health.disabled": "slow", "combine_health.token": CANARY + "0123456789"}
     status, lines = run("list", "-c", ini(up="yes", **OFFLINE, **settings))
     assert status == 0
@@ -553,17 +553,17 @@ def test_list_of_an_application(run, ini):
     assert CANARY not in "".join(lines)
 
 
-def test_list_of_an_installation(run):
+def test_list_shows_built_in_checks_and_settings(run):
     status, lines = run("list")
     assert status == 0
     assert any(line.startswith("  disk") for line in lines)
     assert "  combine_health.details = local (default)" in lines
 
 
-# maintenance
+# Maintenance.
 
 
-def test_maintenance_on_and_off(run, tmp_path):
+def test_maintenance_is_started_and_ended(run, tmp_path):
     file = tmp_path / "maintenance.json"
     assert run("maintenance", "show")[1][0].startswith("no maintenance (")
     before = datetime.now(UTC)
@@ -589,7 +589,7 @@ def test_maintenance_on_and_off(run, tmp_path):
     assert run("maintenance", "off") == (0, [f"there was no maintenance ({file} does not exist)"])
 
 
-def test_the_service_obeys(run):
+def test_the_service_follows_the_maintenance_file(run):
     app = HealthApp(setup=database(True))
     assert app.get("/health/ready")[0] == 200
     run("maintenance", "on", "--reason", "moving", "--for", "30m", "--owner", "Anna")
@@ -600,7 +600,7 @@ def test_the_service_obeys(run):
         assert run("probe", f"{url}/health")[0] == 0
 
 
-def test_maintenance_that_is_over(run, tmp_path):
+def test_expired_maintenance_is_reported(run, tmp_path):
     past = datetime.now(UTC) - timedelta(minutes=1)
     write_file(tmp_path / "maintenance.json", Maintenance("moving", "Anna", past))
     status, lines = run("maintenance", "show")
@@ -608,7 +608,7 @@ def test_maintenance_that_is_over(run, tmp_path):
     assert lines[0].startswith("no maintenance; the last one has ended: maintenance until ")
 
 
-def test_a_maintenance_file_that_is_none(run, tmp_path):
+def test_an_invalid_maintenance_file_is_reported(run, tmp_path):
     (tmp_path / "maintenance.json").write_text("garbage")
     status, lines = run("maintenance", "show")
     assert status == 1
@@ -616,7 +616,7 @@ def test_a_maintenance_file_that_is_none(run, tmp_path):
     assert run("maintenance", "off")[0] == 0
 
 
-def test_the_file_of_the_ini_and_of_the_option(run, ini, tmp_path, monkeypatch):
+def test_the_maintenance_file_comes_from_ini_or_option(run, ini, tmp_path, monkeypatch):
     monkeypatch.delenv("COMBINE_HEALTH_MAINTENANCE_FILE")
     other = tmp_path / "other.json"
     config = ini(**{"combine_health.maintenance_file": other})
@@ -626,13 +626,13 @@ def test_the_file_of_the_ini_and_of_the_option(run, ini, tmp_path, monkeypatch):
     assert not other.exists()
 
 
-def test_the_owner_is_who_calls(run, tmp_path, monkeypatch):
+def test_the_file_belongs_to_the_caller(run, tmp_path, monkeypatch):
     monkeypatch.setenv("LOGNAME", "anna")
     run("maintenance", "on", "--reason", "a", "--for", "1d")
     assert read_file(tmp_path / "maintenance.json").owner == "anna"
 
 
-def test_a_folder_that_is_not_there(run, tmp_path):
+def test_a_missing_folder_is_reported(run, tmp_path):
     file = tmp_path / "no" / "folder" / "m.json"
     status, lines = run("maintenance", "on", "--reason", "a", "--for", "1m", "--file", file)
     assert status == 1
@@ -657,22 +657,22 @@ def test_a_folder_that_is_not_there(run, tmp_path):
         ([], "action"),
     ],
 )
-def test_maintenance_with_wrong_arguments(run, tmp_path, words, named):
+def test_invalid_maintenance_arguments_are_rejected(run, tmp_path, words, named):
     status, lines = run("maintenance", *words)
     assert status == 1
     assert named in lines[0]
     assert not (tmp_path / "maintenance.json").exists()
 
 
-# all of it
+# All commands.
 
 
 @pytest.mark.parametrize("words", [["bogus"], ["--bogus"], ["probe", "a", "b"], [""]])
-def test_no_exit_status_but_0_and_1(run, words):
+def test_invalid_arguments_exit_with_1(run, words):
     assert run(*words)[0] == 1
 
 
-def test_help(capsys):
+def test_every_command_has_a_help_text(capsys):
     for words in (["--help"], ["probe", "--help"], ["maintenance", "-h"]):
         with pytest.raises(SystemExit) as caught:
             main(words)
@@ -680,6 +680,6 @@ def test_help(capsys):
         assert capsys.readouterr().out.startswith("usage: ")
 
 
-def test_a_port_that_nobody_could_have_asked(run, monkeypatch):
+def test_an_invalid_port_is_rejected(run, monkeypatch):
     monkeypatch.setenv("PORT", "eight thousand")
     assert run("probe")[0] == 1

@@ -1,11 +1,11 @@
-"""The end of a process with health checks."""
+"""Tests the exit of a process with health checks."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-# Functions that are registered first run last, so this one runs after combine_health's own.
+# Exit functions run in reverse order, so this one runs after those of combine_health.
 PROGRAM = """
 import atexit, logging, threading
 
@@ -33,7 +33,7 @@ logging.getLogger("main").warning("a line before")
 """
 
 
-def test_no_other_thread_writes_to_the_log_while_the_interpreter_shuts_down() -> None:
+def test_no_thread_logs_during_the_shutdown_of_the_interpreter() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False
     )

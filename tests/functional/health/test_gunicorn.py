@@ -1,4 +1,4 @@
-"""The hooks for gunicorn, with a real gunicorn. The page docs/servers.md shows them."""
+"""Tests the hooks of docs/servers.md with a real gunicorn."""
 
 import os
 import re
@@ -23,7 +23,7 @@ WITHOUT_HOOKS = ""
 
 
 class Gunicorn(Served):
-    """A gunicorn process; the tests ask it what they ask our server."""
+    """A gunicorn process with the interface of our server process."""
 
     def __init__(self, folder, conf, hooks=HOOKS, slow=0):
         folder.mkdir()
@@ -47,7 +47,7 @@ class Gunicorn(Served):
                     **os.environ,
                     "PYTHONPATH": f"{folder}:{ROOT}",
                     "PYTHONWARNINGS": "ignore",
-                    "COMBINE_HEALTH_DRAIN_SECONDS": "60",  # longer than a test takes
+                    "COMBINE_HEALTH_DRAIN_SECONDS": "60",  # this is longer than a test takes
                 },
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -77,9 +77,9 @@ def test_a_worker_is_ready_from_its_first_probe(serve, conf):
     server = serve(conf, slow=0.3)
     for _ in range(10):
         assert server.ask("/health/ready").json == {"status": "ready", "database": "connected"}
-    # So are those that a reload starts.
+    # New workers after a reload are ready from the first probe, too.
     server.process.send_signal(signal.SIGHUP)
-    # The former workers tell that they end.
+    # The former workers log that they are shutting down.
     until(lambda: server.log.count("health service: healthy -> draining") >= 2)
     for _ in range(10):
         assert server.ask("/health/ready").status == 200
@@ -88,7 +88,7 @@ def test_a_worker_is_ready_from_its_first_probe(serve, conf):
 
 
 @pytest.mark.slow
-def test_it_drains(serve):
+def test_gunicorn_drains(serve):
     server = serve("")
     assert server.ask("/health/ready").status == 200
     with server.held(1) as (held,):

@@ -1,4 +1,4 @@
-"""The pages for authors and operators: every snippet on them is run."""
+"""Tests every snippet on the pages for authors and operators."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ PATIENCE_S = 60
 class Snippet:
     page: str
     line: int
-    note: str  # what the comment before the fence says
+    note: str  # the comment before the fence
     language: str
     text: str
 
@@ -74,7 +74,7 @@ def test_no_snippet_is_left_out():
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    """The files of the page, in a folder that modules are imported from."""
+    """The files of the page, in a folder on the import path."""
     for one in of(PLUGINS, "python", "file: "):
         file = tmp_path / one.note.removeprefix("file: ")
         file.parent.mkdir(exist_ok=True)
@@ -96,7 +96,7 @@ class Spool:
 
 
 class Mirror:
-    """Works only on the loop of its first use, as the pools of asyncio libraries do."""
+    """Works only in the event loop of its first use, like the pools of asyncio libraries."""
 
     loop = None
 
@@ -107,7 +107,7 @@ class Mirror:
 
 
 @pytest.mark.parametrize(("waiting", "status"), [(3, "healthy"), (2000, "degraded")])
-def test_the_application_of_the_page(files, waiting, status):
+def test_the_application_on_the_page_works(files, waiting, status):
     import myapp
 
     from combine_health import read_check
@@ -140,7 +140,7 @@ def test_the_application_of_the_page(files, waiting, status):
         ("https://app.example", 0, "redirect_uri: https://app.example/sign-in/back"),
     ],
 )
-def test_the_check_that_informs(files, capsys, address, status, said):
+def test_the_info_check_on_the_page_works(files, capsys, address, status, said):
     (files / "settled_app.py").write_text(
         textwrap.dedent(
             """
@@ -161,7 +161,7 @@ def test_the_check_that_informs(files, capsys, address, status, said):
     assert said in capsys.readouterr().out
 
 
-def test_the_plugin_of_the_page(files):
+def test_the_plugin_on_the_page_works(files):
     import myplugin
 
     wanted = {
@@ -183,7 +183,7 @@ def test_the_plugin_of_the_page(files):
 
 
 @pytest.mark.parametrize("one", of(PLUGINS, "ini"), ids=str)
-def test_settings(files, one):
+def test_settings_snippets_work(files, one):
     pairs = (line.split(" = ", 1) for line in one.text.splitlines() if line)
     settings = dict(pairs) | {"myplugin.answer": "42"}
 
@@ -206,7 +206,7 @@ def test_settings(files, one):
 
 
 @pytest.mark.parametrize("one", [s for s in of(PLUGINS, "python") if not s.note], ids=str)
-def test_code(one):
+def test_code_snippets_work(one):
     space = {}
     exec(compile(one.text, str(one), "exec"), space)
     from combine_health.engine.registry import health_of
@@ -215,7 +215,7 @@ def test_code(one):
 
 
 @pytest.mark.parametrize("one", of(PLUGINS, "toml"), ids=str)
-def test_packaging(one):
+def test_packaging_snippet_matches_the_example(one):
     """Check that the page shows the same configuration as the example."""
     file = ROOT / one.note.removeprefix("toml: ")
     if not file.exists():
@@ -259,21 +259,21 @@ def commands(text):
 
 
 def command(words):
-    """The words as they are run here: ``combine`` mounts the commands of the module."""
+    """Return the words of a command for this test. ``combine`` mounts the commands of the module."""
     if words[0] == "combine":
         words = ["python", "-m", "combine_health", *words[1:]]
     return words
 
 
 @pytest.mark.parametrize("one", of(PLUGINS, "bash"), ids=str)
-def test_commands(one, tmp_path):
+def test_commands_work(one, tmp_path):
     for words in commands(one.text):
         done = run(*command(words), cwd=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "disk" in done.stdout
 
 
-# Kubernetes
+# Kubernetes.
 
 
 class Quiet(WSGIRequestHandler):
@@ -301,7 +301,7 @@ def probe(words, healthy, cwd):
         return run(*(w.replace(":8000/", f":{port}/") for w in command(words)), cwd=cwd)
 
 
-def assert_probes(words, cwd):
+def check_probes(words, cwd):
     assert probe(words, True, cwd).returncode == 0
     down = probe(words, False, cwd)
     assert down.returncode == 1
@@ -310,7 +310,7 @@ def assert_probes(words, cwd):
 
 
 def probes(tree):
-    """Every probe in the document, by its name."""
+    """Return every probe in the document by its name."""
     for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
         if isinstance(key, str) and key.endswith("Probe"):
             yield key, value
@@ -318,7 +318,7 @@ def probes(tree):
             yield from probes(value)
 
 
-def test_http_probes_ask_what_is_there():
+def test_http_probes_use_existing_endpoints():
     yaml = pytest.importorskip("yaml")
     asked = {}
     ready, down = (
@@ -348,7 +348,7 @@ def test_the_grace_period_is_longer_than_the_drain():
     assert grace >= defaults["drain_seconds"] + defaults["stop_timeout"] + 5
 
 
-def test_exec_probes(tmp_path):
+def test_exec_probes_work(tmp_path):
     yaml = pytest.importorskip("yaml")
     found = [
         said["exec"]["command"]
@@ -357,26 +357,26 @@ def test_exec_probes(tmp_path):
         if "exec" in said
     ]
     assert len(found) == 1
-    assert_probes(found[0], tmp_path)
+    check_probes(found[0], tmp_path)
 
 
-def test_healthcheck_of_docker(tmp_path):
+def test_the_docker_healthcheck_works(tmp_path):
     (one,) = of(KUBERNETES, "dockerfile")
-    assert_probes(json.loads(one.text.partition("CMD ")[2]), tmp_path)
+    check_probes(json.loads(one.text.partition("CMD ")[2]), tmp_path)
 
 
 @pytest.mark.parametrize("one", of(KUBERNETES, "bash", "runs"), ids=str)
-def test_commands_for_operators(one, tmp_path):
+def test_commands_for_operators_work(one, tmp_path):
     for words in commands(one.text):
         if "probe" in words:
-            assert_probes(words, tmp_path)
+            check_probes(words, tmp_path)
         else:
             done = run(*command(words), cwd=tmp_path)
             assert done.returncode == 0, done.stdout + done.stderr
             assert "maintenance" in done.stdout
 
 
-def test_doctor_as_an_init_container(tmp_path):
+def test_doctor_works_as_an_init_container(tmp_path):
     yaml = pytest.importorskip("yaml")
     (one,) = of(KUBERNETES, "yaml", "doctor")
     (container,) = yaml.safe_load(one.text)["initContainers"]

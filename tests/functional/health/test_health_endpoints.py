@@ -1,4 +1,4 @@
-"""The endpoints, in a Pyramid application that includes only the add-on."""
+"""Tests the endpoints in a Pyramid application that includes only the health add-on."""
 
 import json
 import threading
@@ -35,14 +35,14 @@ def app(make_app, database):
     return make_app(lambda config: config.add_health_check("database", database, words=WORDS))
 
 
-def test_a_bare_installation(make_app):
+def test_an_application_without_checks_is_ready(make_app):
     app = make_app()
     assert app.get("/health").body == b'{"status": "healthy"}'
     assert app.get("/health/ready").body == b'{"status": "ready"}'
     assert app.get("/health/detailed", extra_environ=LOCAL).json["status"] == "healthy"
 
 
-def test_ready_with_a_database(app):
+def test_a_working_database_makes_the_service_ready(app):
     answer = app.get("/health/ready", status=200)
     assert answer.body == b'{"status": "ready", "database": "connected"}'
     assert answer.headers["Content-Type"] == "application/json"
@@ -51,7 +51,7 @@ def test_ready_with_a_database(app):
 
 
 @pytest.mark.parametrize("answer", [False, RuntimeError("gone"), SystemExit(), 7])
-def test_not_ready_and_ready_again_by_itself(app, database, answer):
+def test_readiness_recovers_with_the_database(app, database, answer):
     database.answer = answer
     refused = app.get("/health/ready", status=503)
     assert refused.body == b'{"status": "unavailable", "database": "disconnected"}'
@@ -61,7 +61,7 @@ def test_not_ready_and_ready_again_by_itself(app, database, answer):
     assert app.get("/health/ready", status=200).json["database"] == "connected"
 
 
-def test_before_the_first_result(make_app):
+def test_the_service_is_not_ready_before_the_first_result(make_app):
     gate = threading.Event()
     app = make_app(
         lambda config: config.add_health_check(
@@ -76,7 +76,7 @@ def test_before_the_first_result(make_app):
     gate.set()
 
 
-def test_a_result_too_old_is_unknown_and_not_ready(database, make_app):
+def test_an_expired_result_is_unknown_and_not_ready(database, make_app):
     time = FakeClock()
 
     def setup(config):
@@ -88,7 +88,7 @@ def test_a_result_too_old_is_unknown_and_not_ready(database, make_app):
     start_health(app.app.registry)
     assert runner.wait_until(lambda: runner.reading("database").passing, 10)
     assert app.get("/health/ready").json == {"status": "ready", "database": "connected"}
-    runner.stop()  # as if the scheduler had died: no check renews its result
+    runner.stop()  # as if the scheduler had stopped: no check renews its result
     time.advance(7)
     assert app.get("/health/ready", status=503).json == {
         "status": "unavailable",
@@ -107,7 +107,7 @@ def test_checks_that_are_not_critical_do_not_decide_readiness(database, make_app
     assert app.get("/health/detailed", extra_environ=LOCAL).json["status"] == "degraded"
 
 
-def test_degraded_is_ready(app, database):
+def test_a_degraded_service_is_ready(app, database):
     database.answer = HealthResult.degraded("slow", "it takes 3 s")
     assert app.get("/health/ready").json == {"status": "ready", "database": "connected"}
     full = app.get("/health/detailed", extra_environ=LOCAL).json
@@ -115,7 +115,7 @@ def test_degraded_is_ready(app, database):
     assert full["checks"]["database"]["cause"] == "slow"
 
 
-def test_info_checks_decide_nothing(make_app, make_switch):
+def test_info_checks_do_not_decide_readiness(make_app, make_switch):
     app = make_app(lambda config: config.add_health_check("news", make_switch(False), kind="info"))
     assert app.get("/health/detailed", extra_environ=LOCAL).json["status"] == "healthy"
 
@@ -129,7 +129,7 @@ def test_only_live_checks_decide_liveness(make_app, make_switch):
     assert app.get("/health/ready", status=503).json == {"status": "unavailable"}
 
 
-def test_the_full_status(make_app):
+def test_the_full_status_shows_all_checks(make_app):
     def setup(config):
         config.add_health_check(
             "queue",
@@ -167,7 +167,7 @@ def test_the_full_status(make_app):
     assert queue["since"].endswith("+00:00")
 
 
-def test_a_section_that_raises_shows_only_the_name_of_its_error(caplog, make_app):
+def test_a_failing_section_shows_only_the_error_class(caplog, make_app):
     def setup(config):
         config.add_health_secret(CANARY)
         config.add_health_section("broken", lambda _: {}[CANARY])
@@ -181,7 +181,7 @@ def test_a_section_that_raises_shows_only_the_name_of_its_error(caplog, make_app
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_head(app, path):
+def test_head_responses_have_no_body(app, path):
     got = app.get(path, extra_environ=LOCAL)
     head = app.head(path, extra_environ=LOCAL)
     assert (head.status_code, head.body) == (200, b"")
@@ -192,13 +192,13 @@ def test_head(app, path):
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
-def test_other_methods(app, path, method):
+def test_other_methods_get_405(app, path, method):
     answer = app.request(path, method=method, status=405)
     assert answer.headers["Allow"] == "GET, HEAD"
     assert "error" in answer.json
 
 
-def test_no_secret_leaves(caplog, make_app, make_switch):
+def test_no_secret_is_shown(caplog, make_app, make_switch):
     def setup(config):
         config.add_health_secret(CANARY)
         config.add_health_secret("")
@@ -217,7 +217,7 @@ def test_no_secret_leaves(caplog, make_app, make_switch):
         answer = app.get(path, extra_environ=LOCAL, status="*")
         assert CANARY not in answer.text
         assert CANARY not in str(answer.headers)
-    # The log has a thread of its own, which writes its lines after the answer.
+    # The log is written by a separate thread, which may run after the response.
     until(lambda: "health service: starting -> unavailable" in caplog.text)
     assert "RuntimeError" in caplog.text
     assert CANARY not in caplog.text
@@ -236,7 +236,7 @@ class Policy:
         raise self.answer
 
 
-def test_neither_session_nor_policy_nor_root_factory_is_touched(database, make_app):
+def test_endpoints_use_no_session_policy_or_root_factory(database, make_app):
     def never(*_args):
         raise AssertionError("touched")
 
@@ -254,7 +254,7 @@ def test_neither_session_nor_policy_nor_root_factory_is_touched(database, make_a
         app.post(path, status=405)
 
 
-def test_two_applications_in_one_process(make_app, make_switch):
+def test_two_applications_in_one_process_are_independent(make_app, make_switch):
     one = make_app(
         lambda config: config.add_health_check("one", make_switch(False), words=("up", "down"))
     )
@@ -265,7 +265,7 @@ def test_two_applications_in_one_process(make_app, make_switch):
     assert two.get("/health/ready").json == {"status": "ready", "two": "up"}
 
 
-def test_two_hundred_checks(make_app, make_switch):
+def test_two_hundred_checks_work(make_app, make_switch):
     def setup(config):
         for number in range(200):
             config.add_health_check(f"check-{number}", make_switch())
@@ -277,8 +277,8 @@ def test_two_hundred_checks(make_app, make_switch):
     assert {one["status"] for one in checks.values()} == {"healthy"}
 
 
-def test_a_check_from_python_code_elsewhere(make_app):
-    name = "combine_health.testing.FakeClock"  # any callable that takes one argument
+def test_a_check_may_be_any_callable(make_app):
+    name = "combine_health.testing.FakeClock"  # A check is any callable with one argument.
     app = make_app(lambda config: config.add_health_check("dotted", name, critical=False))
     seen = app.get("/health/detailed", extra_environ=LOCAL).json["checks"]["dotted"]
     assert (seen["cause"], seen["detail"].split(";")[0]) == (
@@ -288,24 +288,24 @@ def test_a_check_from_python_code_elsewhere(make_app):
 
 
 @pytest.mark.parametrize("dotted", ["no.such.module", "combine_health.no_such_name"])
-def test_a_dotted_name_that_is_not_there(dotted, make_app):
+def test_an_unknown_dotted_name_is_an_error(dotted, make_app):
     with pytest.raises(ConfigurationError, match="health check 'x'"):
         make_app(lambda config: config.add_health_check("x", dotted))
 
 
 @pytest.mark.parametrize("name", ["Odd Name", "../../etc", "status", ""])
-def test_odd_names_stop_the_start(name, make_app, make_switch):
+def test_invalid_names_are_an_error_at_startup(name, make_app, make_switch):
     with pytest.raises(ConfigurationError, match="name"):
         make_app(lambda config: config.add_health_check(name, make_switch()))
 
 
 @pytest.mark.parametrize("name", ["status", "checks", "uptime_seconds", "Odd Name"])
-def test_odd_sections_stop_the_start(name, make_app):
+def test_invalid_sections_are_an_error_at_startup(name, make_app):
     with pytest.raises(ConfigurationError, match="section"):
         make_app(lambda config: config.add_health_section(name, dict))
 
 
-def test_the_same_name_twice_stops_the_start(make_app, make_switch):
+def test_a_duplicate_name_is_an_error_at_startup(make_app, make_switch):
     def setup(config):
         config.add_health_check("redis", make_switch())
         config.add_health_check("redis", make_switch())
@@ -314,7 +314,7 @@ def test_the_same_name_twice_stops_the_start(make_app, make_switch):
         make_app(setup)
 
 
-def test_two_add_ons_with_one_name_stop_the_start(make_app, make_switch):
+def test_a_name_used_by_two_add_ons_is_an_error_at_startup(make_app, make_switch):
     def first(config):
         config.add_health_check("redis", make_switch())
 
@@ -372,7 +372,7 @@ def test_checks_cannot_be_added_after_the_start(make_switch):
     assert app.get("/health/ready").json == {"status": "ready"}
 
 
-def test_overrides_and_disabled_from_the_ini(make_app, make_switch):
+def test_the_ini_file_overrides_and_disables_checks(make_app, make_switch):
     def setup(config):
         config.add_health_check("redis", make_switch(False))
         config.add_health_check("smtp", make_switch(False))
@@ -404,13 +404,13 @@ def test_overrides_and_disabled_from_the_ini(make_app, make_switch):
         ({"detials": "never"}, "combine_health.detials"),
     ],
 )
-def test_misspelt_settings_stop_the_start(settings, named, make_app, make_switch):
+def test_misspelt_settings_are_an_error_at_startup(settings, named, make_app, make_switch):
     with pytest.raises(Exception, match=r"redis|detials") as caught:
         make_app(lambda config: config.add_health_check("redis", make_switch()), **settings)
     assert named in str(caught.value)
 
 
-def test_read_check(app, database):
+def test_the_result_of_one_check_is_read(app, database):
     database.answer = HealthResult.healthy(revision="a1")
     assert app.get("/health/ready").status_code == 200
     reading = read_check(app.app.registry, "database")
@@ -418,7 +418,7 @@ def test_read_check(app, database):
     assert read_check(app.app.registry, "nobody") is None
 
 
-def test_the_hung_check_in_the_full_status(make_app):
+def test_the_full_status_shows_a_hung_check(make_app):
     gate = threading.Event()
     app = make_app(
         lambda config: config.add_health_check("slow", lambda _: gate.wait(10), timeout=0.02)
@@ -437,7 +437,7 @@ def test_every_body_is_plain_json(app):
         json.loads(answer.text, parse_constant=lambda name: pytest.fail(name))
 
 
-def test_under_a_route_prefix(database):
+def test_endpoints_work_under_a_route_prefix(database):
     with Configurator(settings=AT_REQUEST) as config:
         config.include("combine_health", route_prefix="/internal")
         app = TestApp(config.make_wsgi_app())
@@ -450,7 +450,7 @@ def test_the_schema_is_installed(make_app):
     assert "checks" in json.loads(answer.body)["$defs"]["full"]["properties"]
 
 
-def test_a_plugin_that_registers_at_the_wrong_time(make_app, make_switch):
+def test_a_late_registration_by_a_plugin_is_an_error(make_app, make_switch):
     kept = []
 
     class Plugin:
@@ -465,7 +465,7 @@ def test_a_plugin_that_registers_at_the_wrong_time(make_app, make_switch):
     assert app.get("/health/ready?check=early").json["checks"] == {"early": "healthy"}
 
 
-def test_a_check_that_registers_another(make_app, make_switch):
+def test_a_check_cannot_register_another(make_app, make_switch):
     def setup(config):
         config.add_health_check("a", lambda _: config.add_health_check("b", make_switch()))
 
@@ -479,13 +479,13 @@ def test_a_check_that_registers_another(make_app, make_switch):
 @pytest.mark.parametrize(
     "name", ["a b", "a/b", "a.b", "A", "1a", "-a", "é", "a\n", "a" * 65, "checks", None, 7, "(x)"]
 )
-def test_names_that_no_check_can_have(name, make_app, make_switch):
+def test_invalid_check_names_are_rejected(name, make_app, make_switch):
     with pytest.raises(ConfigurationError, match="name"):
         make_app(lambda config: config.add_health_check(name, make_switch()))
 
 
 @pytest.mark.parametrize("name", ["a", "a-b_c", "a" * 64, "maintenance", "observe", "constructor"])
-def test_names_that_a_check_can_have(name, make_app, make_switch):
+def test_valid_check_names_are_accepted(name, make_app, make_switch):
     app = make_app(lambda config: config.add_health_check(name, make_switch()))
     assert app.get(f"/health/ready?check={name}").json["checks"] == {name: "healthy"}
     assert name in app.get("/status", extra_environ=LOCAL).text
@@ -495,7 +495,7 @@ def test_names_that_a_check_can_have(name, make_app, make_switch):
     "path",
     ["/health", "/health/ready", "/health/startup", "/health/detailed", "/metrics", "/status"],
 )
-def test_odd_requests_get_an_answer(app, path):
+def test_unusual_requests_get_a_response(app, path):
     odd = [
         {"QUERY_STRING": "%"},
         {"QUERY_STRING": "check=%FF&" * 500},

@@ -40,7 +40,7 @@ def is_full(app, environ):
         ({"REMOTE_ADDR": "172.18.0.1"}, True),
         ({"REMOTE_ADDR": "::ffff:192.168.1.1"}, True),
         ({"REMOTE_ADDR": "fd00::1"}, True),
-        ({"REMOTE_ADDR": "localhost"}, True),  # a Unix socket
+        ({"REMOTE_ADDR": "localhost"}, True),  # this client uses a Unix socket
         (PUBLIC, False),
         ({"REMOTE_ADDR": "172.32.0.1"}, False),
         ({"REMOTE_ADDR": "2001:4860::8888"}, False),
@@ -54,7 +54,7 @@ def is_full(app, environ):
         ({**LOCAL, "HTTP_FORWARDED": "for=203.0.113.9"}, False),
         ({**LOCAL, "HTTP_FORWARDED": 'for="[fd00::1]:4711";proto=https, For=10.0.0.1'}, True),
         ({**LOCAL, "HTTP_FORWARDED": 'for="[fd00::1]", for=_hidden'}, False),
-        # The server has removed X-Forwarded-For of a proxy that it does not trust.
+        # The server has removed X-Forwarded-For of an untrusted proxy.
         ({**LOCAL, "HTTP_VIA": "1.1 proxy"}, False),
         ({**LOCAL, "HTTP_X_FORWARDED_PROTO": "https"}, False),
         ({**LOCAL, "HTTP_X_REAL_IP": "203.0.113.9"}, False),
@@ -63,7 +63,7 @@ def is_full(app, environ):
         ({**LOCAL, "HTTP_X_REAL_IP": "8.8.8.8", "HTTP_X_FORWARDED_FOR": "10.0.0.7"}, False),
     ],
 )
-def test_local_clients(make_app, environ, full):
+def test_local_clients_see_details(make_app, environ, full):
     assert is_full(make_app(with_database), environ) is full
 
 
@@ -79,7 +79,7 @@ def test_local_clients(make_app, environ, full):
         ({**LOCAL, "HTTP_FORWARDED": "for=10.0.0.1"}, True),
     ],
 )
-def test_behind_a_proxy(make_app, environ, full):
+def test_only_local_clients_behind_a_proxy_see_details(make_app, environ, full):
     assert is_full(make_app(with_database, behind_proxy="true"), environ) is full
 
 
@@ -96,7 +96,7 @@ def test_the_log_names_the_missing_setting_once(make_app, caplog):
 
 
 @pytest.mark.parametrize(("policy", "full"), [("never", False), ("always", True)])
-def test_never_and_always(make_app, policy, full):
+def test_details_can_be_shown_never_or_always(make_app, policy, full):
     app = make_app(with_database, details=policy)
     for environ in (LOCAL, PUBLIC, {**PUBLIC, "HTTP_X_FORWARDED_FOR": "203.0.113.9"}):
         assert is_full(app, environ) is full
@@ -121,7 +121,7 @@ class Policy:
 @pytest.mark.parametrize(
     ("answer", "full"), [(Allowed("yes"), True), (Denied("no"), False), (RuntimeError(), False)]
 )
-def test_authorized_clients(make_app, answer, full):
+def test_authorized_clients_see_details(make_app, answer, full):
     def setup(config):
         config.set_security_policy(Policy(answer))
         config.set_default_permission("everything")
@@ -133,7 +133,7 @@ def test_authorized_clients(make_app, answer, full):
 
 
 def test_without_a_security_policy_no_client_is_authorized(make_app, caplog):
-    # Without a policy Pyramid permits everything.
+    # Without a policy, Pyramid permits everything.
     app = make_app(with_database, details="authorized", token=TOKEN)
     assert not is_full(app, LOCAL)
     assert "no security policy" in caplog.text
@@ -144,7 +144,7 @@ USERS = {"anna": ["group:operators"], "ben": ["group:editors"]}
 
 
 class TutorialPolicy:
-    """The security policy of Pyramid's tutorial, but for the user's name, which a header tells."""
+    """The security policy of the Pyramid tutorial, with the user name in a header."""
 
     def authenticated_userid(self, request):
         name = request.headers.get("X-User")
@@ -183,7 +183,7 @@ def test_the_acl_of_the_root_decides(make_app):
     assert who_sees_details(make_app(setup, details="authorized")) == {"anna"}
 
 
-def test_an_acl_without_the_permission_lets_nobody_see(make_app):
+def test_an_acl_without_the_permission_shows_no_details(make_app):
     def setup(config):
         config.set_security_policy(TutorialPolicy())
         with_database(config)
@@ -200,7 +200,7 @@ def test_an_acl_without_the_permission_lets_nobody_see(make_app):
         ("group:others", set()),
     ],
 )
-def test_a_principal_decides(make_app, principals, users):
+def test_details_may_depend_on_a_principal(make_app, principals, users):
     def setup(config):
         config.set_security_policy(TutorialPolicy())
         with_database(config)
@@ -209,7 +209,7 @@ def test_a_principal_decides(make_app, principals, users):
     assert who_sees_details(app) == users
 
 
-def test_a_principal_decides_where_the_policy_has_user_ids_only(make_app):
+def test_a_principal_works_with_a_policy_of_user_ids(make_app):
     class Names(TutorialPolicy):
         effective_principals = None
 
@@ -222,7 +222,7 @@ def test_a_principal_decides_where_the_policy_has_user_ids_only(make_app):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_principal_decides_with_the_policies_of_pyramid_1(make_app):
+def test_a_principal_works_with_the_policies_of_pyramid_1(make_app):
     def setup(config):
         config.set_authentication_policy(
             RemoteUserAuthenticationPolicy("HTTP_X_USER", lambda name, _: USERS.get(name))
@@ -237,7 +237,7 @@ def test_a_principal_decides_with_the_policies_of_pyramid_1(make_app):
 
 
 def test_a_principal_of_kinto_has_the_prefix_of_its_policy(make_app):
-    # Another policy of the same application may know somebody else as "anna".
+    # Another policy of the same application may use "anna" for another user.
     def setup(config):
         config.set_security_policy(TutorialPolicy())
         config.add_request_method(
@@ -251,7 +251,7 @@ def test_a_principal_of_kinto_has_the_prefix_of_its_policy(make_app):
     assert who_sees_details(app) == set()
 
 
-def test_a_root_or_policy_that_fails_withholds_and_says_what_to_do(make_app, caplog):
+def test_a_failing_root_or_policy_hides_details_and_logs_the_remedy(make_app, caplog):
     def broken(_request):
         raise RuntimeError("no database")
 
@@ -285,30 +285,30 @@ def test_a_root_or_policy_that_fails_withholds_and_says_what_to_do(make_app, cap
     ],
 )
 @pytest.mark.parametrize("details", ["local", "authorized"])
-def test_the_token(make_app, details, headers, full):
+def test_the_token_shows_details(make_app, details, headers, full):
     app = make_app(with_database, details=details, token=TOKEN)
     assert is_full(app, {**PUBLIC, **headers}) is full
 
 
-def test_without_a_configured_token_no_header_helps(make_app):
+def test_headers_are_ignored_without_a_configured_token(make_app):
     app = make_app(with_database)
     for value in ("", "None", "null"):
         assert not is_full(app, {**PUBLIC, "HTTP_X_HEALTH_TOKEN": value})
 
 
-def test_never_means_never(make_app):
+def test_never_overrides_everything(make_app):
     app = make_app(with_database, details="never", token=TOKEN)
     assert not is_full(app, {**LOCAL, "HTTP_X_HEALTH_TOKEN": TOKEN})
 
 
 @pytest.mark.parametrize("token", ["short", "with some spaces in it", "gehe\xefm" * 5])
-def test_a_poor_token_stops_the_start_and_is_not_printed(make_app, token):
+def test_a_weak_token_is_an_error_and_is_not_printed(make_app, token):
     with pytest.raises(HealthEnvironmentError, match=r"combine_health\.token is \*{8}: ") as caught:
         make_app(token=token)
     assert token not in str(caught.value)
 
 
-def test_the_token_prints_as_a_mask(make_app):
+def test_the_token_is_masked(make_app):
     app = make_app(with_database, token=TOKEN)
 
     assert TOKEN not in repr(health_of(app.app.registry).settings)

@@ -1,4 +1,4 @@
-"""The full status follows its published JSON Schema, whatever the checks do."""
+"""Tests that the full status always matches its published JSON Schema."""
 
 import json
 import threading
@@ -51,13 +51,13 @@ def read(app, environ=LOCAL):
     return answer.json
 
 
-def test_the_schema(make):
+def test_the_schema_is_valid(make):
     answer = make().get("/health/detailed/schema", status=200)
     assert answer.headers["Content-Type"] == "application/schema+json"
     assert jsonschema_rs.meta.is_valid(answer.json)
 
 
-def test_the_schema_can_fail(make):
+def test_the_schema_rejects_invalid_data(make):
     body = read(make(lambda config: config.add_health_check("a", lambda _: True)))
     schema = make().get("/health/detailed/schema").json
     for broken in (
@@ -70,12 +70,12 @@ def test_the_schema_can_fail(make):
         assert not jsonschema_rs.validator_for(schema).is_valid(broken)
 
 
-def test_the_answer_names_its_schema(make):
+def test_the_response_names_its_schema(make):
     answer = make().get("/health/detailed", extra_environ=LOCAL)
     assert answer.headers["Link"] == '</health/detailed/schema>; rel="describedby"'
 
 
-def test_a_bare_installation(make):
+def test_a_status_without_checks_matches(make):
     assert read(make())["checks"] == {}
     assert read(make(), PUBLIC) == {"status": "healthy", "checks": {}}
 
@@ -95,7 +95,7 @@ def raising(_registry):
         raising,
     ],
 )
-def test_whatever_a_check_finds(make, check, time):
+def test_any_result_of_a_check_matches(make, check, time):
     app = make(lambda config: config.add_health_check("a", check, runbook="/runbook", remedy="R."))
     for _ in range(3):
         body = read(app)
@@ -104,7 +104,7 @@ def test_whatever_a_check_finds(make, check, time):
     assert body["checks"]["a"]["runs"] == 5
 
 
-def test_before_the_first_result(make):
+def test_a_status_before_the_first_result_matches(make):
     gate = threading.Event()
     app = make(
         lambda config: config.add_health_check("a", lambda _: gate.wait(10), timeout=10),
@@ -116,7 +116,7 @@ def test_before_the_first_result(make):
     assert body["checks"]["a"]["history"] == []
 
 
-def test_a_hung_check_and_the_state_of_the_checking(make_app):
+def test_a_status_with_a_hung_check_matches(make_app):
     gate = threading.Event()
 
     def setup(config):
@@ -138,7 +138,7 @@ def test_a_hung_check_and_the_state_of_the_checking(make_app):
     assert hung["running_seconds"] >= 0
 
 
-def test_the_last_transitions_are_kept_and_bounded(make, make_switch, time):
+def test_a_limited_number_of_transitions_is_kept(make, make_switch, time):
     switch = make_switch()
     app = make(lambda config: config.add_health_check("a", switch))
     for number in range(KEPT_PER_CHECK + 5):
@@ -160,7 +160,7 @@ def test_the_last_transitions_are_kept_and_bounded(make, make_switch, time):
     assert body["history"][-2]["cause"] == "a.odd"
 
 
-def test_stale_draining_maintenance_and_saturated(make, time):
+def test_stale_draining_maintenance_and_saturated_match(make, time):
     app = make(lambda config: config.add_health_check("a", lambda _: True))
     health = health_of(app.app.registry)
     since = time.now
@@ -176,7 +176,7 @@ def test_stale_draining_maintenance_and_saturated(make, time):
     assert read(app, PUBLIC)["status"] == "draining"
 
 
-def test_sections_of_every_shape(make):
+def test_sections_of_every_shape_match(make):
     def setup(config):
         config.add_health_section("version", lambda _: "1.2")
         config.add_health_section("environment", lambda _: "staging")
@@ -195,7 +195,7 @@ def test_a_section_may_not_take_a_name_of_the_body(make, name):
         make(lambda config: config.add_health_section(name, dict))
 
 
-def test_the_schema_names_every_key(make):
+def test_the_schema_contains_every_key(make):
     schema = make().get("/health/detailed/schema").json
     body = read(make(lambda config: config.add_health_check("a", lambda _: True)))
     assert set(body) == set(schema["$defs"]["full"]["properties"])

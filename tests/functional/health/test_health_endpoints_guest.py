@@ -1,4 +1,4 @@
-"""The endpoints in an application whose own code fails at each request (Purple-Devs/health_check#46)."""
+"""Tests the endpoints in an application that fails on each request (Purple-Devs/health_check#46)."""
 
 from importlib.util import find_spec
 
@@ -14,7 +14,7 @@ PUBLIC = {"REMOTE_ADDR": "203.0.113.9"}
 
 
 class DatabaseAway(Exception):
-    """An exception that the application's own code raises."""
+    """An exception in the code of the application."""
 
 
 def fails(*_):
@@ -53,7 +53,7 @@ PATHS = [
 
 @pytest.fixture(params=HOSTS.values(), ids=HOSTS.keys())
 def guest(request, make_app, make_switch):
-    """Make an application that fails at each request of its own."""
+    """Make an application whose own requests all fail."""
 
     def make(setup=lambda config: None, **settings):
         def everything(config):
@@ -66,7 +66,7 @@ def guest(request, make_app, make_switch):
     return make
 
 
-def test_every_endpoint_is_answered(guest):
+def test_every_endpoint_responds(guest):
     app = guest()
     for path in PATHS:
         assert app.get(path, extra_environ=LOCAL).status_int == 200, path
@@ -75,7 +75,7 @@ def test_every_endpoint_is_answered(guest):
 
 
 class Policy:
-    """A security policy that needs the request that the application has made."""
+    """A security policy that needs the request object of the application."""
 
     def identity(self, _request):
         return None
@@ -93,13 +93,13 @@ def with_policy(config):
     config.add_request_method(lambda _: "own", "own", property=True)
 
 
-def test_what_only_the_application_can_decide_is_answered_while_it_fails(guest):
+def test_every_endpoint_responds_if_the_application_cannot_decide(guest):
     app = guest(with_policy, details="authorized")
     for path in PATHS:
         assert app.get(path, extra_environ=LOCAL).status_int == 200, path
 
 
-def test_names_and_statuses_remain(make_app, make_switch, caplog):
+def test_names_and_statuses_are_still_shown(make_app, make_switch, caplog):
     def setup(config):
         with_policy(config)
         config.add_subscriber(fails, NewRequest)
@@ -136,7 +136,7 @@ def test_a_section_finds_the_registry_of_the_application(make_app):
     assert found == [app.app.registry]
 
 
-def test_methods_are_refused_and_nothing_is_read(guest):
+def test_other_methods_are_rejected_without_reading_the_body(guest):
     app = guest()
     assert app.request("/health", method="POST", body=b"x", status=405).headers["Allow"]
     assert app.request("/health", method="HEAD").body == b""
@@ -161,7 +161,7 @@ def test_methods_are_refused_and_nothing_is_read(guest):
     ],
 )
 @pytest.mark.parametrize("details", ["local", "authorized"])
-def test_a_path_or_query_that_is_not_utf8(make_app, details, path, query, status):
+def test_a_path_or_query_that_is_not_utf8_gets_a_response(make_app, details, path, query, status):
     app = make_app(with_policy, details=details)
     asking = TestApp(asking_for(app.app, PATH_INFO=path, QUERY_STRING=query))
     answer = asking.get("/", extra_environ=LOCAL, status="*")
@@ -185,7 +185,7 @@ def asking_for(app, **asked):
         {"HTTP_AUTHORIZATION": "Bearer \xff"},
     ],
 )
-def test_odd_headers(make_app, headers):
+def test_unusual_headers_get_a_response(make_app, headers):
     app = make_app(token="t" * 20)
     for path in PATHS:
         if path != "/health/ready/web":

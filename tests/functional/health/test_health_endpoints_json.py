@@ -1,4 +1,4 @@
-"""Content negotiation and application/health+json (draft-inadarei-api-health-check-06)."""
+"""Tests content negotiation and application/health+json (draft-inadarei-api-health-check-06)."""
 
 import pytest
 
@@ -59,7 +59,7 @@ def get(app, path, accept=HEALTH, **more):
         ("", False),
     ],
 )
-def test_negotiation(app, path, accept, wanted):
+def test_the_accept_header_selects_the_format(app, path, accept, wanted):
     answer = get(app, path, accept, status=200)
     assert answer.headers["Content-Type"] == (HEALTH if wanted else "application/json")
     assert answer.headers["Vary"] == "Accept"
@@ -67,13 +67,13 @@ def test_negotiation(app, path, accept, wanted):
     assert (answer.json["status"] == "pass") is wanted
 
 
-def test_without_the_header(app):
+def test_plain_json_is_the_default(app):
     for path in PATHS:
         answer = app.get(path, extra_environ=LOCAL)
         assert answer.headers["Content-Type"] == "application/json"
 
 
-def test_the_probes(app, database):
+def test_probes_return_health_json(app, database):
     assert get(app, "/health").json == {"status": "pass"}
     assert get(app, "/health/startup").json == {"status": "pass"}
     assert get(app, "/health/ready").json == {
@@ -93,7 +93,7 @@ def test_the_probes(app, database):
     }
 
 
-def test_degraded_is_a_warning_and_2xx(app, database):
+def test_degraded_is_warn_with_2xx(app, database):
     database.answer = HealthResult.degraded("slow")
     assert get(app, "/health/ready", status=200).json["status"] == "warn"
     answer = get(app, "/health/detailed", status=200)
@@ -101,7 +101,7 @@ def test_degraded_is_a_warning_and_2xx(app, database):
     assert answer.json["output"] == "database.slow"
 
 
-def test_the_full_status(app, database):
+def test_the_full_status_follows_the_draft(app, database):
     health_of(app.app.registry).read_saturation = lambda: Saturation(4, 1, 0)
     body = get(app, "/health/detailed").json
     assert (body["status"], body["releaseId"]) == ("pass", "1.2.3")
@@ -124,7 +124,7 @@ def test_the_full_status(app, database):
         assert isinstance(entries, list)
 
     database.answer = HealthResult.failing("refused", "no answer")
-    answer = get(app, "/health/detailed", status=503)  # the draft demands it
+    answer = get(app, "/health/detailed", status=503)  # the draft requires it
     (taken,) = answer.json["checks"]["database:responseTime"]
     assert taken["status"] == "fail"
     assert taken["output"] == "refused: no answer"
@@ -133,7 +133,7 @@ def test_the_full_status(app, database):
     assert "Start it." in answer.json["notes"]
 
 
-def test_names_and_statuses_without_details(app, database):
+def test_details_are_hidden_from_other_clients(app, database):
     database.answer = HealthResult.failing("refused", "no answer")
     answer = get(app, "/health/detailed", extra_environ=PUBLIC, status=503)
     assert answer.json == {
@@ -145,7 +145,7 @@ def test_names_and_statuses_without_details(app, database):
     }
 
 
-def test_drain(app):
+def test_draining_is_fail(app):
     health_of(app.app.registry).draining = True
     answer = get(app, "/health/ready", status=503).json
     assert (answer["status"], answer["output"]) == ("fail", "draining")

@@ -1,4 +1,4 @@
-"""The hooks for listeners, in a whole application."""
+"""Tests the hooks for listeners in a complete application."""
 
 import threading
 import types
@@ -111,7 +111,7 @@ def test_a_listener_that_raises_or_hangs_does_not_affect_the_others(make_app, sw
 
 
 @pytest.mark.parametrize("argument", ["changed", "change, more"])
-def test_a_misspelt_argument_stops_the_start(make_app, argument):
+def test_a_misspelt_argument_is_an_error_at_startup(make_app, argument):
     module = types.ModuleType("listening")
     code = f"def combine_health_status_changed({argument}): pass"
     exec(code, module.__dict__)

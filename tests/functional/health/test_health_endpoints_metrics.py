@@ -1,4 +1,4 @@
-"""/metrics: a scrape runs no check and contains no text of one."""
+"""Tests /metrics: a scrape runs no check and contains no text of a check."""
 
 import sys
 
@@ -17,7 +17,7 @@ TOKEN = "c4n4ry-t0k3n-0123456789"
 
 
 def scrape(app, **headers):
-    """All samples, as {(name, labels): value}."""
+    """Return all samples as {(name, labels): value}."""
     answer = app.get("/metrics", status=200, extra_environ=LOCAL, headers=headers)
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
@@ -59,7 +59,7 @@ def app(make_app, database, make_switch, time):
     return make_app(setup, version="1.2.3")
 
 
-def test_before_any_run(app):
+def test_metrics_before_the_first_run(app):
     samples = scrape(app)
     assert status_of(samples, "database") == "starting"
     assert samples["combine_health_ready", ()] == 0
@@ -78,7 +78,7 @@ def test_a_scrape_runs_no_check(make_app):
     assert runs == []
 
 
-def test_after_some_runs(app, database, time):
+def test_metrics_after_some_runs(app, database, time):
     app.get("/health/ready")
     passed = time.clock().wall().timestamp()
     time.advance(10)
@@ -102,7 +102,7 @@ def test_after_some_runs(app, database, time):
     assert samples["combine_health_transitions_total", ()] == transitions >= 2
 
 
-def test_the_server(app):
+def test_metrics_of_the_server(app):
     assert ("combine_health_server_threads", ()) not in scrape(app)
     health_of(app.app.registry).read_saturation = lambda: Saturation(8, 3, 5)
     samples = scrape(app)
@@ -128,7 +128,7 @@ def test_the_labels_are_names_only(make_app):
     }
 
 
-def test_formats(app):
+def test_the_accept_header_selects_the_format(app):
     answer = app.get("/metrics", extra_environ=LOCAL)
     assert answer.headers["Content-Type"].startswith("text/plain; version=")
     answer = app.get(
@@ -160,7 +160,7 @@ def test_which_clients_may_read(make_app, metrics, environ, status):
         assert "combine_health.metrics" in answer.json["error"]
 
 
-def test_without_prometheus_client(app, monkeypatch):
+def test_metrics_are_absent_without_prometheus_client(app, monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "prometheus_client"]:
         monkeypatch.setitem(sys.modules, name, None)
     answer = app.get("/metrics", status=404, extra_environ=LOCAL)
@@ -170,7 +170,7 @@ def test_without_prometheus_client(app, monkeypatch):
     }
 
 
-def test_five_hundred_checks(make_app):
+def test_five_hundred_checks_are_scraped(make_app):
     def setup(config):
         for number in range(500):
             config.add_health_check(f"check-{number}", lambda _: True)

@@ -1,4 +1,4 @@
-"""The page at /status."""
+"""Tests the page at /status."""
 
 import hashlib
 import re
@@ -21,7 +21,7 @@ HOSTILE = "<script>alert('x')</script>\"&"
 
 
 class Page(HTMLParser):
-    """A parsed HTML page with its text, tags and links; parsing fails on tags that do not match."""
+    """A parsed HTML page with its text, tags and links. Parsing fails if the tags do not match."""
 
     def __init__(self, html):
         super().__init__(convert_charrefs=True)
@@ -69,7 +69,7 @@ def app(make_app, make_switch, database):
     return make_app(setup, version="1.2.3")
 
 
-def test_the_page_with_details(app, database):
+def test_the_page_shows_details(app, database):
     _, page = read(app)
     assert "Degraded" in page.text
     database.answer = HealthResult.failing("refused", "no answer from db:5432")
@@ -85,14 +85,14 @@ def test_the_page_with_details(app, database):
         "checked out",
         "a, b",
         "Version 1.2.3",
-        "database.refused",  # in the history of the service
+        "database.refused",  # the history of the service contains it
         "(javascript:1)",
     ):
         assert said in page.text, said
     assert page.links == ["https://example.com/runbook#db", "?refresh"]
 
 
-def test_the_page_without_details(app, database):
+def test_the_page_hides_details_from_other_clients(app, database):
     database.answer = HealthResult.failing("refused", "no answer from db:5432")
     _, page = read(app, PUBLIC)
     assert "Unavailable" in page.text
@@ -117,7 +117,7 @@ def test_no_script_and_a_strict_policy(app):
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
 
 
-def test_it_reloads_itself_if_asked(app):
+def test_the_page_reloads_on_request(app):
     assert "http-equiv" not in app.get("/status", extra_environ=LOCAL).text
     answer = app.get("/status?refresh", extra_environ=LOCAL)
     assert '<meta http-equiv="refresh" content="10">' in answer.text
@@ -128,14 +128,14 @@ def test_it_reloads_itself_if_asked(app):
     ("home", "link"),
     [("/", "/below/"), ("https://example.com/a?b=1&c", "https://example.com/a?b=1&c")],
 )
-def test_the_way_back(make_app, home, link):
+def test_the_page_links_back(make_app, home, link):
     app = make_app(home=home)
     answer = app.get("/status", extra_environ={**LOCAL, "SCRIPT_NAME": "/below"})
     assert Page(answer.text).links[0] == link
 
 
 @pytest.mark.parametrize("home", ["projects", "//example.com", "javascript:1", "/ a"])
-def test_a_way_back_that_is_none(make_app, home):
+def test_an_invalid_link_back_is_rejected(make_app, home):
     with pytest.raises(ConfigurationError, match=r"combine_health\.home"):
         make_app(home=home)
 
@@ -170,13 +170,13 @@ def test_all_texts_are_escaped(make_app, tmp_path):
     assert "Maintenance" in page.text
 
 
-def test_a_bare_installation(make_app):
+def test_the_page_works_without_checks(make_app):
     _, page = read(make_app())
     assert "Healthy" in page.text
     assert "No checks are declared." in page.text
 
 
-def test_every_state_has_its_words(make_app):
+def test_every_state_has_a_text(make_app):
     app = make_app()
     health = health_of(app.app.registry)
     health.read_saturation = lambda: Saturation(4, 4, 9, since=0.0)
@@ -186,6 +186,6 @@ def test_every_state_has_its_words(make_app):
     assert "Draining" in read(app)[1].text
 
 
-def test_head_and_other_methods(app):
+def test_only_get_and_head_are_accepted(app):
     assert app.head("/status", extra_environ=LOCAL).body == b""
     assert app.post("/status", status=405).headers["Allow"] == "GET, HEAD"

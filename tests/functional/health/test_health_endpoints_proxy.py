@@ -1,4 +1,4 @@
-"""A public client behind a proxy with a private address, through a real waitress."""
+"""Tests a public client behind a proxy with a private address, through a real waitress."""
 
 import http.client
 import threading
@@ -17,7 +17,7 @@ PATIENCE = 60
 
 @contextmanager
 def served(app, **options):
-    """Serve ``app`` on a free port; yield a function that tells whether a request gets details."""
+    """Serve ``app`` on a free port. Yield a function that returns whether a request gets details."""
     sockets = {}
     server = create_server(app.app, sockets, host="127.0.0.1", port=0, threads=1, **options)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -41,7 +41,7 @@ def served(app, **options):
     try:
         yield is_full
     finally:
-        # On the loop's own thread, as a signal handler would do it in a process of its own.
+        # Call it in the thread of the loop, like a signal handler of a separate process.
         server.trigger.pull_trigger(server.task_dispatcher.shutdown)
         server.trigger.pull_trigger(lambda: [one.close() for one in list(sockets.values())])
         thread.join(PATIENCE)
@@ -50,13 +50,13 @@ def served(app, **options):
 PROXY = {"trusted_proxy": "127.0.0.1", "trusted_proxy_headers": "x-forwarded-for"}
 
 
-def test_without_a_proxy(make_app):
+def test_a_client_without_a_proxy_gets_details(make_app):
     with served(make_app()) as is_full:
         assert is_full()
 
 
-def test_a_server_that_trusts_no_proxy_hides_the_client(make_app):
-    """waitress removes X-Forwarded-For then, so only the setting reveals the proxy."""
+def test_a_client_behind_an_untrusted_proxy_gets_no_details(make_app):
+    """waitress then removes X-Forwarded-For, so only the setting reveals the proxy."""
     with served(make_app()) as is_full:
         assert is_full(X_Forwarded_For="203.0.113.9")
         assert not is_full(X_Forwarded_For="203.0.113.9", Via="1.1 haproxy")
@@ -66,17 +66,17 @@ def test_a_server_that_trusts_no_proxy_hides_the_client(make_app):
 
 
 @pytest.mark.parametrize("behind_proxy", ["false", "true"])
-def test_a_server_that_trusts_the_proxy(make_app, behind_proxy):
+def test_a_client_behind_a_trusted_proxy_is_recognized(make_app, behind_proxy):
     with served(make_app(behind_proxy=behind_proxy), **PROXY) as is_full:
         assert not is_full(X_Forwarded_For="203.0.113.9")
         assert not is_full(
             X_Forwarded_For="127.0.0.1, 203.0.113.9"
-        )  # the client has forged the first
+        )  # the client has forged the first address
         assert is_full(X_Forwarded_For="10.0.0.7")
         assert is_full() is (behind_proxy == "false")
 
 
-def test_two_proxies_in_a_row(make_app):
+def test_a_client_behind_two_proxies_is_recognized(make_app):
     """waitress drops the hops beyond ``trusted_proxy_count``."""
     with served(make_app(behind_proxy="true"), **PROXY, trusted_proxy_count=2) as is_full:
         assert not is_full(X_Forwarded_For="203.0.113.9, 10.0.0.7")
@@ -85,7 +85,7 @@ def test_two_proxies_in_a_row(make_app):
         assert is_full(X_Forwarded_For="203.0.113.9, 10.0.0.7")
 
 
-def test_the_token_gets_through_any_proxy(make_app):
+def test_the_token_works_behind_any_proxy(make_app):
     token = "c4n4ry-t0k3n-0123456789"
     app = make_app(behind_proxy="true", token=token)
     assert health_of(app.app.registry).settings.behind_proxy

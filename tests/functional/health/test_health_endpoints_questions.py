@@ -1,4 +1,4 @@
-"""Probes of single checks, of groups, and of the start-up."""
+"""Tests probes of single checks, of groups and of the startup."""
 
 import pytest
 from pyramid.exceptions import ConfigurationError
@@ -34,7 +34,7 @@ def app(make_app, make_switch, database, worker):
     return make_app(setup)
 
 
-def test_one_check(app, database):
+def test_one_check_is_probed(app, database):
     answer = app.get("/health/ready?check=database", status=200)
     assert answer.body == (
         b'{"status": "ready", "database": "connected", "checks": {"database": "healthy"}}'
@@ -50,7 +50,7 @@ def test_one_check(app, database):
 
 
 @pytest.mark.parametrize("query", ["check=database&check=worker", "check=database,%20worker"])
-def test_several(app, database, worker, query):
+def test_several_checks_are_probed(app, database, worker, query):
     answer = app.get(f"/health/ready?{query}", status=200)
     assert answer.json["checks"] == {"database": "healthy", "worker": "healthy"}
     worker.answer = False
@@ -58,8 +58,8 @@ def test_several(app, database, worker, query):
 
 
 @pytest.mark.parametrize("name", ["worker", "news"])
-def test_a_check_that_is_named_counts_even_if_not_critical(app, worker, name):
-    worker.answer = False  # not critical, and info checks decide nothing
+def test_a_named_check_counts_even_if_it_is_not_critical(app, worker, name):
+    worker.answer = False  # this check is not critical, and info checks do not decide readiness
     assert app.get(f"/health/ready?check={name}", status=503).json["checks"] == {name: "failing"}
 
 
@@ -83,7 +83,7 @@ def test_liveness_accepts_only_live_checks(app):
     app.get("/health/startup?check=loop", status=404)
 
 
-def test_the_full_status_of_named_checks(app):
+def test_the_full_status_is_limited_to_named_checks(app):
     body = app.get("/health/detailed?check=worker", extra_environ=LOCAL).json
     assert set(body["checks"]) == {"worker"}
     assert body["status"] == "healthy"
@@ -104,7 +104,7 @@ def test_the_full_status_of_named_checks(app):
     ],
 )
 @pytest.mark.parametrize("path", ["/health/ready", "/health/detailed"])
-def test_an_unknown_check(app, path, query):
+def test_an_unknown_check_gets_404(app, path, query):
     answer = app.get(f"{path}?{query}", status=404, extra_environ=LOCAL)
     assert answer.json["checks"] == ["database", "worker", "loop", "news", "cache"]
     assert answer.json["error"].startswith("there is no check ")
@@ -113,12 +113,12 @@ def test_an_unknown_check(app, path, query):
     assert answer.json == {"error": "there is no such check here"}
 
 
-def test_other_queries_are_ignored(app):
+def test_unknown_parameters_are_ignored(app):
     app.get("/health?x=1&checks=a", status=200)
     assert app.get("/health?check%5B%5D=a;b", status=200).json == {"status": "healthy"}
 
 
-def test_a_group(app, database, worker):
+def test_a_group_is_probed(app, database, worker):
     assert app.get("/health/ready", status=503).json["status"] == "unavailable"  # the cache
     answer = app.get("/health/ready/web", status=200)
     assert answer.json == {
@@ -129,12 +129,12 @@ def test_a_group(app, database, worker):
     database.answer = False
     assert app.get("/health/ready/web", status=503).json["database"] == "disconnected"
     assert app.get("/health/ready/jobs", status=200).json["status"] == "ready"
-    worker.answer = False  # not critical, but the client chose it
+    worker.answer = False  # this check is not critical, but the client selected it
     assert app.get("/health/ready/jobs", status=503).json["checks"] == {"worker": "failing"}
 
 
 @pytest.mark.parametrize("kind", CheckKind)
-def test_every_kind_of_check_decides_its_group(make_app, make_switch, kind):
+def test_every_kind_of_check_counts_in_its_group(make_app, make_switch, kind):
     def setup(config):
         config.add_health_check("a", make_switch(False), kind=kind, critical=False, groups="g")
 
@@ -144,14 +144,14 @@ def test_every_kind_of_check_decides_its_group(make_app, make_switch, kind):
     assert by_group.json["checks"] == {"a": "failing"}
 
 
-def test_one_check_of_a_group(app, worker):
+def test_one_check_of_a_group_is_probed(app, worker):
     worker.answer = False
     app.get("/health/ready/web?check=database", status=200)
     app.get("/health/ready/web?check=worker", status=503)
 
 
 @pytest.mark.parametrize("name", ["nobody", "WEB", "%F0%9F%92%A9", "a" * 500])
-def test_an_unknown_group(app, name):
+def test_an_unknown_group_gets_404(app, name):
     answer = app.get(f"/health/ready/{name}", status=404, extra_environ=LOCAL)
     assert answer.json["groups"] == ["jobs", "web"]
     assert len(answer.json["error"]) < 120
@@ -159,7 +159,7 @@ def test_an_unknown_group(app, name):
     assert answer.json == {"error": "there is no such group here"}
 
 
-def test_groups_by_setting(make_app, make_switch):
+def test_groups_are_set_in_the_ini_file(make_app, make_switch):
     def setup(config):
         config.add_health_check("database", make_switch())
         config.add_health_check("cache", make_switch(False), groups="web")
@@ -181,18 +181,18 @@ def test_a_disabled_check_leaves_its_groups(make_app, make_switch):
     assert app.get("/health/ready/all").json == {"status": "ready"}
 
 
-def test_a_group_with_an_unknown_check_stops_the_start(make_app):
+def test_a_group_with_an_unknown_check_is_an_error_at_startup(make_app):
     with pytest.raises(HealthEnvironmentError, match=r"combine_health\.group\.web names 'redis'"):
         make_app(**{"group.web": "redis"})
 
 
 @pytest.mark.parametrize("groups", [("Odd Name",), ("",), (7,)])
-def test_odd_groups_stop_the_start(make_app, make_switch, groups):
+def test_invalid_groups_are_an_error_at_startup(make_app, make_switch, groups):
     with pytest.raises(ConfigurationError, match="groups"):
         make_app(lambda config: config.add_health_check("a", make_switch(), groups=groups))
 
 
-def test_before_and_after_start_up(make_app, make_switch):
+def test_the_startup_probe_succeeds_after_startup(make_app, make_switch):
     warm, late = make_switch(False), make_switch(False)
 
     def setup(config):
@@ -207,18 +207,18 @@ def test_before_and_after_start_up(make_app, make_switch):
     app.get("/health/ready", status=503)
     warm.answer = True
     assert app.get("/health/startup", status=200).body == b'{"status": "started"}'
-    warm.answer = False  # it passed once, so it is not run again
+    warm.answer = False  # it has passed once, so it does not run again
     app.get("/health/startup", status=200)
     app.get("/health/ready", status=200)
     app.get("/health/startup?check=late", status=503)
 
 
-def test_without_startup_checks_it_has_started(make_app):
+def test_a_service_without_startup_checks_has_started(make_app):
     assert make_app().get("/health/startup").json == {"status": "started"}
 
 
 @pytest.mark.parametrize("setting", [{"metrics": "never"}, {"status_page": "false"}])
-def test_an_endpoint_that_is_off_leaves_its_path_to_the_application(make_app, setting):
+def test_a_disabled_endpoint_frees_its_path(make_app, setting):
     app = make_app(
         lambda config: config.add_notfound_view(lambda _: HTTPNotFound("the application's")),
         **setting,

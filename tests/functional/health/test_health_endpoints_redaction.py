@@ -1,4 +1,4 @@
-"""Canary secrets enter by every possible way and must not appear in any output."""
+"""Tests that secrets from every input never appear in any output."""
 
 import base64
 import itertools
@@ -22,7 +22,7 @@ LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
 CANARY = "c4n4ry/s3cr3t+v4lue"
 PASSWORD = "c4n4ry-p4ssw0rd"
 TOKEN = "c4n4ry-t0k3n-0123456789"
-NEVER_REGISTERED = "c4n4ry-0ther"  # recognised only by its surroundings
+NEVER_REGISTERED = "c4n4ry-0ther"  # this one is only recognized by its context
 PATHS = {
     "/health": 200,
     "/health/ready": 503,
@@ -33,7 +33,7 @@ PATHS = {
     "/health/startup": 200,
     "/health/detailed": 200,
     "/health/detailed/schema": 200,
-    # Without prometheus-client there is no such page: these tests run in a bare installation, too.
+    # Without prometheus-client there is no such page. These tests also run in a bare installation.
     "/metrics": 200 if find_spec("prometheus_client") else 404,
     "/status": 200,
 }
@@ -102,7 +102,7 @@ def declare(config):
 
 
 class Telling:
-    """A listener that raises an exception with the event in its text."""
+    """A listener that raises an exception with the event in its message."""
 
     def __init__(self):
         self.heard = threading.Semaphore(0)
@@ -114,7 +114,7 @@ class Telling:
 
 
 class Keeping(logging.Handler):
-    """Keeps every line of every logger."""
+    """Collects every line of every logger."""
 
     def __init__(self):
         super().__init__()
@@ -146,7 +146,7 @@ def has_canary(text):
 
 
 @pytest.mark.parametrize("details", ["always", "local", "authorized"])
-def test_bodies_headers_metrics_page_and_log(make_app, tmp_path, log, details, capfd):
+def test_responses_metrics_page_and_log_contain_no_secrets(make_app, tmp_path, log, details, capfd):
     listener = Telling()
 
     def setup(config):
@@ -162,7 +162,7 @@ def test_bodies_headers_metrics_page_and_log(make_app, tmp_path, log, details, c
             answer = app.get(path, extra_environ=LOCAL, headers=headers, status=status)
             said = answer.text + str(answer.headers)
             if kind == "token" and status == 404 and TOKEN in path:
-                assert "***" in said  # what was asked for, masked
+                assert "***" in said  # the request, masked
             assert has_canary(said) == [], (path, kind)
         write_file(
             tmp_path / "maintenance.json",
@@ -172,7 +172,7 @@ def test_bodies_headers_metrics_page_and_log(make_app, tmp_path, log, details, c
         assert turn == 0 or app.get("/health/ready", status=503).json["status"] == "maintenance"
     for _ in range(13):
         assert listener.heard.acquire(timeout=PATIENCE)
-    # The log and the listener have a thread each: neither is done when the other is.
+    # The log and the listener each have a thread. Wait for both.
     until(lambda: "health check raises: starting -> failing" in log.text)
     until(lambda: "health listener telling" in log.text)
     until(lambda: "-> maintenance" in log.text)
@@ -201,7 +201,7 @@ def raising(registry):
 @pytest.mark.parametrize(
     "command", [["doctor", "-c", "app.ini"], ["list", "-c", "app.ini"], ["doctor", "-c", "bad.ini"]]
 )
-def test_the_command_line(tmp_path, command):
+def test_the_command_line_shows_no_secrets(tmp_path, command):
     pytest.importorskip("plaster_pastedeploy", reason="PasteDeploy is not installed")
     (tmp_path / "canary_app.py").write_text(textwrap.dedent(APPLICATION))
     for name, more in (("app.ini", ""), ("bad.ini", "combine_health.backgrund = 1")):

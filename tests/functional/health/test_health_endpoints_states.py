@@ -1,4 +1,4 @@
-"""Draining, maintenance and saturation: states that do not come from checks."""
+"""Tests draining, maintenance and saturation, which are states without a check."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def health(app):
 
 @pytest.fixture
 def order(health, time):
-    """Start a maintenance of so many seconds."""
+    """Start a maintenance for this number of seconds."""
 
     def order(seconds, reason="move the disks"):
         until = time.clock().wall() + timedelta(seconds=seconds)
@@ -58,7 +58,7 @@ def detailed(app):
     return app.get("/health/detailed", extra_environ=LOCAL).json
 
 
-def test_draining(app, health, database):
+def test_a_draining_service_is_not_ready(app, health, database):
     app.get("/health/ready", status=200)
     health.draining = True
     answer = app.get("/health/ready", status=503)
@@ -75,7 +75,7 @@ def test_draining(app, health, database):
     app.get("/health/ready?check=database", status=503)
 
 
-def test_maintenance(app, order):
+def test_a_service_in_maintenance_is_not_ready(app, order):
     app.get("/health/ready", status=200)
     order(600)
     answer = app.get("/health/ready", status=503)
@@ -117,7 +117,7 @@ def test_maintenance_ends_by_itself(app, order, time):
     "path",
     ["/health", "/health/startup", "/health/ready?check=cache", "/health/ready/caches", "/status"],
 )
-def test_checks_that_did_not_run_change_nothing(make_app, make_switch, time, path):
+def test_checks_that_did_not_run_do_not_change_the_state(make_app, make_switch, time, path):
     clock = time.clock()
 
     def setup(config):
@@ -135,7 +135,7 @@ def test_checks_that_did_not_run_change_nothing(make_app, make_switch, time, pat
     assert [(one["from"], one["to"]) for one in history] == [("starting", "healthy")]
 
 
-def test_maintenance_is_ended_and_changed_by_hand(app, order, health, time):
+def test_maintenance_is_ended_and_changed_manually(app, order, health, time):
     order(600)
     app.get("/health/ready", status=503)
     order(600, "another reason")
@@ -146,7 +146,7 @@ def test_maintenance_is_ended_and_changed_by_hand(app, order, health, time):
     app.get("/health/ready", status=200)
 
 
-def test_a_process_that_starts_during_maintenance(make_app, tmp_path):
+def test_a_new_process_is_in_maintenance_too(make_app, tmp_path):
     until = datetime.now(UTC) + timedelta(hours=1)
     write_file(tmp_path / "maintenance.json", Maintenance("r", "o", until))
     app = make_app(background="true")
@@ -163,7 +163,7 @@ def test_the_file_is_read_once_a_second(app, health, time, order):
     app.get("/health/ready", status=503)
 
 
-def test_a_wall_clock_that_jumps_neither_ends_nor_prolongs_it(app, order, time):
+def test_a_clock_change_does_not_affect_maintenance(app, order, time):
     order(100)
     app.get("/health/ready", status=503)
     time.began += timedelta(days=1)
@@ -201,7 +201,7 @@ def test_an_invalid_file_is_ignored_and_logged(app, health, time, text, caplog):
     assert detailed(app)["monitor"]["maintenance_problem"] is None
 
 
-def test_a_folder_instead_of_a_file(app, health, time):
+def test_a_folder_instead_of_a_file_is_ignored(app, health, time):
     health.settings.maintenance_path.mkdir()
     app.get("/health/ready", status=200)
     assert "cannot be read" in detailed(app)["monitor"]["maintenance_problem"]
@@ -240,8 +240,8 @@ def a_socket(path):
         (lambda path: path.symlink_to("/dev/zero"), "is a symbolic link"),
     ],
 )
-def test_what_is_no_regular_file_is_refused(app, health, time, make, problem, order, capsys):
-    """zim-desktop-wiki#1028: a named pipe in the temporary folder stopped everything that read it."""
+def test_only_regular_files_are_read(app, health, time, make, problem, order, capsys):
+    """zim-desktop-wiki#1028: a named pipe in the temporary folder blocked every process that read it."""
     path = health.settings.maintenance_path
     make(path)
     app.get("/health/ready", status=200)
@@ -250,7 +250,7 @@ def test_what_is_no_regular_file_is_refused(app, health, time, make, problem, or
     assert problem in said
     assert main(["maintenance", "show", "--file", str(path)]) == 1
     assert problem in capsys.readouterr().out
-    # It can be removed, and then maintenance works.
+    # The file can be removed, and then maintenance works.
     assert main(["maintenance", "off", "--file", str(path)]) == 0
     order(600)
     time.advance(2)
@@ -264,7 +264,7 @@ def test_a_named_pipe_does_not_delay_the_start(make_app, tmp_path):
     assert app.get("/health").json == {"status": "healthy"}
 
 
-def test_secrets_and_long_texts_in_the_reason(app, health, order):
+def test_the_reason_is_redacted_and_shortened(app, health, order):
     health.redactor.add("c4n4ry")
     order(600, "password=c4n4ry " + "x" * 10_000)
     text = app.get("/health/detailed", extra_environ=LOCAL).text
@@ -288,7 +288,7 @@ def test_the_file_is_written_in_one_step(health, time):
     assert [one.name for one in path.parent.iterdir()] == [path.name]
 
 
-def test_saturated_workers(app, health, time):
+def test_saturated_workers_make_the_service_unready(app, health, time):
     since = time.now
     health.read_saturation = lambda: Saturation(4, 4, 7, since, since)
     time.advance(59)
@@ -310,7 +310,7 @@ def test_saturated_workers(app, health, time):
     assert "slow" in body["remedy"]
 
 
-def test_stuck_workers(app, health, time):
+def test_stuck_workers_make_the_service_unhealthy(app, health, time):
     since = time.now
     health.read_saturation = lambda: Saturation(4, 4, 7, since, since)
     time.advance(599)
@@ -321,7 +321,7 @@ def test_stuck_workers(app, health, time):
     assert int(answer.headers["Retry-After"]) >= 1
 
 
-def test_the_limits_are_settings(make_app, time):
+def test_the_limits_can_be_set(make_app, time):
     app = make_app(
         lambda config: setattr(health_of(config.registry), "clock", time.clock()),
         saturated_after="5",
@@ -337,12 +337,12 @@ def test_the_limits_are_settings(make_app, time):
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "soon", "nan", "inf"])
-def test_odd_limits_stop_the_start(make_app, value):
+def test_invalid_limits_are_an_error_at_startup(make_app, value):
     with pytest.raises(Exception, match="saturated_after is"):
         make_app(saturated_after=value)
 
 
-def test_an_operators_order_comes_first(app, health, order, database):
+def test_draining_and_maintenance_are_shown_before_failures(app, health, order, database):
     database.answer = False
     order(600)
     assert app.get("/health/ready", status=503).json["status"] == "maintenance"
@@ -350,5 +350,5 @@ def test_an_operators_order_comes_first(app, health, order, database):
     assert app.get("/health/ready", status=503).json["status"] == "draining"
 
 
-def test_checks_at_the_request_leave_nothing_to_hand_out(health):
+def test_checks_on_request_leave_no_stored_result(health):
     assert health.snapshot() is None

@@ -1,4 +1,4 @@
-"""Settings that plugins declare, from ini and environment."""
+"""Tests the settings that plugins declare, from ini file and environment."""
 
 import types
 
@@ -34,7 +34,7 @@ def app(*plugins, **settings):
     return HealthApp(*plugins, settings={"combine_health.load_entry_points": "true", **named})
 
 
-def test_defaults(install):
+def test_a_setting_has_a_default(install):
     install("health-smtp", SMTP, entry="smtp")
     assert app().run("smtp").data == {
         "host": "localhost",
@@ -45,7 +45,7 @@ def test_defaults(install):
     }
 
 
-def test_ini_and_environment(install, monkeypatch):
+def test_the_environment_wins_over_the_ini_file(install, monkeypatch):
     install("health-smtp", SMTP, entry="smtp")
     monkeypatch.setenv("COMBINE_HEALTH_SMTP_HOST", "mail.example")
     monkeypatch.setenv("COMBINE_HEALTH_SMTP_TLS", "yes")
@@ -61,7 +61,7 @@ def test_ini_and_environment(install, monkeypatch):
     assert seen.detail == "logged in with ***"
 
 
-def test_they_are_listed(install):
+def test_plugin_settings_are_listed(install):
     install("health-smtp", SMTP, entry="smtp")
     rows = {row.declared.name: row for row in resolve({"combine_health.smtp_port": "587"}, {})}
     port = rows["combine_health.smtp_port"]
@@ -70,7 +70,7 @@ def test_they_are_listed(install):
     assert rows["combine_health.smtp_password"].declared.secret
 
 
-def test_problems_are_named_with_all_others(install, monkeypatch):
+def test_invalid_plugin_settings_are_reported_with_all_others(install, monkeypatch):
     install("health-smtp", SMTP, entry="smtp")
     monkeypatch.setenv("COMBINE_HEALTH_SMTP_PORT", "many")
     with pytest.raises(HealthEnvironmentError) as caught:
@@ -83,7 +83,7 @@ def test_problems_are_named_with_all_others(install, monkeypatch):
     assert "combine_health.details is 'everyone'" in said
 
 
-def test_a_secret_that_cannot_be_read_is_not_printed(install):
+def test_an_invalid_secret_is_not_printed(install):
     install(
         "health-smtp",
         """
@@ -100,7 +100,7 @@ def test_a_secret_that_cannot_be_read_is_not_printed(install):
 @pytest.mark.parametrize(
     "setting", [{"disabled_plugins": "smtp"}, {"load_entry_points": "false"}], ids=str
 )
-def test_settings_of_a_plugin_that_is_not_loaded_may_stay(install, monkeypatch, setting):
+def test_settings_of_an_unloaded_plugin_are_allowed(install, monkeypatch, setting):
     install("health-smtp", "1 / 0", entry="smtp")
     monkeypatch.setenv("COMBINE_HEALTH_SMTP_HOST", "mail.example")
     assert app(smtp_port="587", **setting).get("/health/ready")[0] == 200
@@ -108,7 +108,7 @@ def test_settings_of_a_plugin_that_is_not_loaded_may_stay(install, monkeypatch, 
         app(smpt_port="587", **setting)
 
 
-def test_a_plugin_that_does_not_load_declares_nothing(install):
+def test_a_broken_plugin_declares_no_settings(install):
     install("health-bad", "1 / 0")
     assert declared_by_plugins({}, {}) == []
     assert app().run("plugin-health-bad").cause == "plugin_broken"
@@ -133,7 +133,7 @@ def plugin(name, *settings):
     return module
 
 
-def test_a_plugin_by_directive(monkeypatch):
+def test_a_plugin_added_by_directive_declares_settings(monkeypatch):
     monkeypatch.setenv("COMBINE_HEALTH_SMTP_PORT", "587")
     one = app(plugin("smtp", "smtp_port", "smtp_size"), smtp_size="7")
     assert one.run("smtp").data == {"smtp_port": 587, "smtp_size": 7}
@@ -142,7 +142,7 @@ def test_a_plugin_by_directive(monkeypatch):
         app(plugin("smtp", "smtp_port"))
 
 
-def test_a_misspelt_name_stops_the_start(monkeypatch):
+def test_a_misspelt_name_is_an_error_at_startup(monkeypatch):
     monkeypatch.setenv("COMBINE_HEALTH_SMTP_PROT", "587")
     with pytest.raises(HealthEnvironmentError, match="did you mean COMBINE_HEALTH_SMTP_PORT"):
         app(plugin("smtp", "smtp_port"))
@@ -151,20 +151,20 @@ def test_a_misspelt_name_stops_the_start(monkeypatch):
 @pytest.mark.parametrize(
     "name", ["details", "check.a.timeout", "group.web", "stop_timeout", "Odd", "a b", ""]
 )
-def test_odd_and_taken_names_break_the_plugin(name):
+def test_invalid_and_used_names_break_the_plugin(name):
     seen = app(plugin("smtp", name)).run("plugin-smtp")
     assert seen.cause == "plugin_broken"
     assert "the name is taken, or has characters other" in seen.detail
 
 
-def test_two_plugins_with_one_setting_stop_the_start():
+def test_a_setting_of_two_plugins_is_an_error_at_startup():
     with pytest.raises(
         ConfigurationError, match=r"another plugin also declares the setting .*\.port"
     ):
         app(plugin("one", "port"), plugin("two", "port"))
 
 
-def test_a_misspelt_argument_stops_the_start():
+def test_a_misspelt_argument_is_an_error_at_startup():
     module = types.ModuleType("smtp")
 
     @hookimpl
@@ -176,7 +176,7 @@ def test_a_misspelt_argument_stops_the_start():
         app(module)
 
 
-def test_a_setting_of_a_plugin_that_is_not_there(monkeypatch):
+def test_a_setting_of_a_missing_plugin_is_an_error(monkeypatch):
     monkeypatch.setenv("COMBINE_HEALTH_SMTP_HOST", "mail.example")
     with pytest.raises(HealthEnvironmentError) as caught:
         app()

@@ -1,4 +1,4 @@
-"""Plugins: by entry point, by directive, broken, misspelt."""
+"""Tests plugins: by entry point, by directive, broken or misspelt."""
 
 import types
 
@@ -31,7 +31,7 @@ def combine_health_register_checks(register, settings):
 """
 
 
-def test_an_installed_plugin(install):
+def test_an_installed_plugin_is_loaded(install):
     install("health-good", GOOD)
     app = make(**{"cache.up": "yes"})
     assert app.get("/health/ready").json == {"status": "ready", "cache": "up"}
@@ -66,7 +66,7 @@ def test_a_broken_plugin_is_a_failing_check_and_hides_no_other(install, code, er
     assert app.get("/health/detailed", extra_environ=LOCAL).json["status"] == "degraded"
 
 
-def test_what_a_plugin_registered_before_it_broke_stays(install):
+def test_checks_registered_before_a_failure_stay(install):
     install(
         "health-half",
         """
@@ -79,19 +79,19 @@ def test_what_a_plugin_registered_before_it_broke_stays(install):
     assert set(checks(make())) == {"first", "plugin-health-half"}
 
 
-def test_broken_plugins_with_names_alike(install):
+def test_broken_plugins_with_similar_names_are_both_shown(install):
     install("health-one", "1 / 0", entry="a.b")
     install("health-two", "1 / 0", entry="a-b")
     assert set(checks(make())) == {"plugin-a-b", "plugin-a-b-2"}
 
 
-def test_plugins_are_not_loaded_where_not_wanted(install):
+def test_plugins_can_be_disabled(install):
     install("health-bad", "1 / 0")
     assert checks(make(**{"combine_health.disabled_plugins": "health-bad"})) == {}
     assert checks(make(**{"combine_health.load_entry_points": "false"})) == {}
 
 
-def test_a_secret_in_the_error_of_a_plugin(install, caplog):
+def test_a_secret_in_a_plugin_error_is_masked(install, caplog):
     install("health-bad", "raise ValueError('redis://:c4n4ry-pw@cache/0')")
     app = make()
     assert "c4n4ry" not in app.get("/health/detailed", extra_environ=LOCAL).text
@@ -106,7 +106,7 @@ def test_a_secret_in_the_error_of_a_plugin(install, caplog):
         ("def combine_health_register_checks(regster): pass", "regster"),
     ],
 )
-def test_a_misspelt_hook_stops_the_start(install, code, named):
+def test_a_misspelt_hook_is_an_error_at_startup(install, code, named):
     install("health-bad", f"@hookimpl\n{code}")
     with pytest.raises(ConfigurationError) as caught:
         make()
@@ -125,12 +125,12 @@ def plugin(name, answer=True):
     return module
 
 
-def test_a_plugin_by_directive():
+def test_a_plugin_is_added_by_directive():
     app = make(lambda config: config.add_health_plugin(plugin("cache")))
     assert set(checks(app)) == {"cache"}
 
 
-def test_the_application_wins_over_a_plugin():
+def test_the_application_overrides_a_plugin():
     def setup(config):
         config.add_health_plugin(plugin("cache", answer=False))
         config.add_health_check("cache", lambda registry: True)
@@ -138,7 +138,7 @@ def test_the_application_wins_over_a_plugin():
     assert make(setup).get("/health/ready").json == {"status": "ready"}
 
 
-def test_two_plugins_with_one_check_stop_the_start():
+def test_a_check_of_two_plugins_is_an_error_at_startup():
     def setup(config):
         config.add_health_plugin(plugin("cache", answer=False))
         config.add_health_plugin(plugin("cache", answer=True))
@@ -147,7 +147,7 @@ def test_two_plugins_with_one_check_stop_the_start():
         make(setup)
 
 
-def test_a_plugin_twice_stops_the_start():
+def test_a_plugin_added_twice_is_an_error_at_startup():
     one = plugin("cache")
 
     def again(config):
@@ -163,7 +163,7 @@ def test_a_plugin_twice_stops_the_start():
             make(setup)
 
 
-def test_plugins_of_two_applications_do_not_meet():
+def test_plugins_of_two_applications_are_independent():
     one = make(lambda config: config.add_health_plugin(plugin("one")))
     two = make(lambda config: config.add_health_plugin(plugin("two")))
     assert (set(checks(one)), set(checks(two))) == ({"one"}, {"two"})

@@ -1,4 +1,4 @@
-"""Routes of the application beside those of the endpoints."""
+"""Tests conflicts between routes of the application and the endpoints."""
 
 import logging
 
@@ -54,7 +54,7 @@ def make(before=(), after=(), **settings):
         ("/metrics", "combine_health.metrics = never"),
     ],
 )
-def test_a_route_with_the_path_of_an_endpoint_stops_the_start(pattern, setting):
+def test_a_route_with_the_path_of_an_endpoint_is_an_error(pattern, setting):
     with pytest.raises(ConfigurationError) as caught:
         make(after=[("operations", pattern)])
     said = str(caught.value)
@@ -64,12 +64,12 @@ def test_a_route_with_the_path_of_an_endpoint_stops_the_start(pattern, setting):
 
 
 @pytest.mark.parametrize("pattern", ["/health", "/health/ready/database"])
-def test_one_that_was_first_stops_the_start_too(pattern):
+def test_an_earlier_route_with_that_path_is_an_error(pattern):
     with pytest.raises(ConfigurationError, match="'operations'"):
         make(before=[("operations", pattern)])
 
 
-def test_every_conflict_is_named_at_once():
+def test_all_conflicts_are_named_together():
     with pytest.raises(ConfigurationError) as caught:
         make(after=[("one", "/health"), ("two", "/status")])
     assert "'one'" in str(caught.value)
@@ -77,7 +77,7 @@ def test_every_conflict_is_named_at_once():
 
 
 @pytest.mark.parametrize("path", ["/status", "/metrics"])
-def test_status_and_metrics_give_way_to_a_route_that_was_first(path, caplog):
+def test_status_and_metrics_yield_to_an_earlier_route(path, caplog):
     caplog.set_level(logging.INFO, "combine_health")
     app = make(before=[("operations", path)])
     assert app.get(path).json == {"route": "operations"}
@@ -94,12 +94,12 @@ def test_status_and_metrics_give_way_to_a_route_that_was_first(path, caplog):
         ("/health/ready", {"route_prefix": "/internal/"}),
     ],
 )
-def test_the_setting_that_is_named_gives_way(path, setting):
+def test_the_named_setting_resolves_the_conflict(path, setting):
     app = make(after=[("operations", path)], **setting)
     assert app.get(path).json == {"route": "operations"}
 
 
-def test_a_route_of_the_same_name_hides_none():
+def test_a_route_of_the_same_name_hides_no_endpoint():
     app = make(after=[("health", "/healthz"), ("health_ready", "/readyz")])
     assert app.get("/healthz").json == {"route": "health"}
     assert app.get("/readyz").json == {"route": "health_ready"}
@@ -107,13 +107,13 @@ def test_a_route_of_the_same_name_hides_none():
     assert app.get("/health/ready").json == {"status": "ready"}
 
 
-def test_other_routes_are_no_conflict():
+def test_other_routes_do_not_conflict():
     routes = [("a", "/healthy"), ("b", "/health/{what}/more"), ("c", "/status/{id}"), ("d", "/")]
     assert make(after=routes).get("/status/1").json == {"route": "c"}
     assert make(before=routes).get("/health").json == {"status": "healthy"}
 
 
-def test_the_endpoints_below_a_prefix():
+def test_endpoints_work_below_a_prefix():
     app = make(route_prefix="internal/ops")
     assert app.get("/internal/ops/health/ready").json == {"status": "ready"}
     link = app.get("/internal/ops/health/detailed").headers["Link"]
@@ -122,7 +122,7 @@ def test_the_endpoints_below_a_prefix():
     assert health_of(app.app.registry).prefix == "/internal/ops"
 
 
-def test_the_prefix_of_the_include_comes_first():
+def test_the_prefix_of_the_include_is_added():
     with Configurator(
         settings={
             "combine_health.route_prefix": "ops",
@@ -137,13 +137,13 @@ def test_the_prefix_of_the_include_comes_first():
 
 
 @pytest.mark.parametrize("prefix", ["a b", "{name}", "a//b", "*all", "ü"])
-def test_an_odd_prefix_stops_the_start(prefix):
+def test_an_invalid_prefix_is_an_error_at_startup(prefix):
     with pytest.raises(HealthEnvironmentError, match="write a path"):
         make(route_prefix=prefix)
 
 
 @pytest.mark.parametrize("name", ["health", "status", "metrics"])
-def test_a_view_of_the_root_that_is_hidden_is_named(name, caplog):
+def test_a_hidden_view_of_the_root_is_reported(name, caplog):
     with Configurator(
         settings={"combine_health.background": "false", "combine_health.load_entry_points": "false"}
     ) as config:

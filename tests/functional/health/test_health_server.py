@@ -1,4 +1,4 @@
-"""``egg:pyramid-combine#waitress`` as pserve runs it: real processes, real sockets."""
+"""Tests ``egg:pyramid-combine#waitress`` under pserve, with real processes and sockets."""
 
 import http.client
 import os
@@ -52,7 +52,7 @@ INI = """
 
 
 class Served:
-    """A pserve process. Its port is known after `wait_for_banner`."""
+    """A pserve process. `wait_for_banner` sets its port."""
 
     def __init__(self, process):
         self.process = process
@@ -62,7 +62,7 @@ class Served:
     def wait_for_banner(self, lines=4):
         while len(self.lines) < lines:
             line = self.process.stdout.readline()
-            assert line, f"it ended: {self.process.communicate()}"
+            assert line, f"the process ended: {self.process.communicate()}"
             self.lines.append(line.rstrip("\n"))
         self.port = int(re.search(r":(\d+)$", self.lines[0]).group(1))
         return self
@@ -79,7 +79,7 @@ class Served:
     def end(self, number=signal.SIGTERM):
         self.process.send_signal(number)
         out, err = self.process.communicate(timeout=PATIENCE)
-        # Printed by pserve itself.
+        # pserve itself prints this.
         err = re.sub(r"^Starting server in PID \d+\.\n", "", err)
         return self.process.returncode, out, err
 
@@ -104,7 +104,7 @@ def serve(tmp_path):
                 **clean,
                 "PYTHONPATH": f"{tmp_path}:{ROOT}",
                 "PYTHONUNBUFFERED": "1",
-                "PYTHONWARNINGS": "ignore",  # Pyramid's pkg_resources
+                "PYTHONWARNINGS": "ignore",  # this warning comes from pkg_resources in Pyramid
                 **environ,
             },
             stdout=subprocess.PIPE,
@@ -122,7 +122,7 @@ def serve(tmp_path):
         process.communicate()
 
 
-def test_it_serves_and_ends_cleanly(serve):
+def test_the_server_serves_and_exits_cleanly(serve):
     server = serve("banner =\n        Sign in: {url}/sign-in\n        as dev@localhost")
     server.wait_for_banner(6)
     url = f"http://localhost:{server.port}"
@@ -135,7 +135,7 @@ def test_it_serves_and_ends_cleanly(serve):
         "as dev@localhost",
     ]
     assert server.request("GET", "/health")[:2] == (200, '{"status": "healthy"}')
-    # No request has run the check: the server found the application behind the filter.
+    # No request has run the check, so the server found the application behind the filter.
     until(lambda: server.request("GET", "/health/ready")[0] == 200)
     ready = '{"status": "ready", "database": "connected"}'
     assert server.request("GET", "/health/ready")[:2] == (200, ready)
@@ -148,13 +148,13 @@ def test_it_serves_and_ends_cleanly(serve):
 
 
 @pytest.mark.slow
-def test_sigint_ends_it_as_well(serve):
+def test_sigint_stops_the_server(serve):
     server = serve().wait_for_banner()
     code, _, err = server.end(signal.SIGINT)
     assert (code, err) == (0, "")
 
 
-def test_port_and_listen_win_over_the_ini(serve):
+def test_port_and_listen_win_over_the_ini_file(serve):
     with socket.create_server(("127.0.0.1", 0)) as lent:
         port = lent.getsockname()[1]
     server = serve(PORT=str(port), LISTEN="127.0.0.2").wait_for_banner()
@@ -163,7 +163,7 @@ def test_port_and_listen_win_over_the_ini(serve):
         pass
 
 
-def test_a_unix_socket(serve, tmp_path):
+def test_the_server_listens_on_a_unix_socket(serve, tmp_path):
     path = tmp_path / "socket"
     server = serve(listen=f"unix_socket = {path}")
     assert server.process.stdout.readline() == f"Serving on unix:{path}\n"
@@ -177,7 +177,7 @@ def test_a_unix_socket(serve, tmp_path):
 
 
 @pytest.mark.slow
-def test_keys_of_waitress_pass_through(serve):
+def test_waitress_options_are_passed_on(serve):
     server = serve("max_request_body_size = 100").wait_for_banner()
     assert server.request("POST", "/size", b"x" * 99)[:2] == (200, "99")
     assert server.request("POST", "/size", b"x" * 101)[0] == 413
@@ -192,7 +192,7 @@ def refused(serve, *args, **environ):
     return err
 
 
-def test_a_taken_port(serve):
+def test_a_used_port_is_reported(serve):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         said = refused(serve, PORT=str(port))
@@ -202,7 +202,7 @@ def test_a_taken_port(serve):
     assert re.search(r"For another port: make run PORT=\d+$", line)
 
 
-def test_the_env_file_beside_the_ini_counts_and_the_environment_wins(serve, tmp_path):
+def test_the_env_file_is_read_and_the_environment_wins(serve, tmp_path):
     pytest.importorskip("dotenv", reason="python-dotenv is not installed")
     env_file = tmp_path / ".env"
     env_file.write_text("COMBINE_HEALTH_STOP_TIMEOUT=soon\n")
@@ -215,8 +215,8 @@ def test_the_env_file_beside_the_ini_counts_and_the_environment_wins(serve, tmp_
 
 
 @pytest.mark.slow
-def test_all_addresses_of_ipv6(serve):
-    """`localhost` may be an address of IPv4 alone, where nothing listens."""
+def test_the_server_listens_on_all_ipv6_addresses(serve):
+    """`localhost` may have only an IPv4 address, where nothing listens."""
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
@@ -246,7 +246,7 @@ def test_all_addresses_of_ipv6(serve):
     ],
 )
 @pytest.mark.slow
-def test_an_unusable_address(serve, environ, named):
+def test_an_unusable_address_is_reported(serve, environ, named):
     assert named in refused(serve, **environ)
 
 
@@ -258,7 +258,7 @@ def test_an_unusable_address(serve, environ, named):
         ("trusted_proxy_headers = x-forwarded-for", "trusted_proxy"),
     ],
 )
-def test_an_invalid_key_of_the_ini(serve, line, named):
+def test_an_invalid_option_is_reported(serve, line, named):
     said = refused(serve, line)
     assert named in said
     assert "[server:main]" in said
@@ -266,7 +266,7 @@ def test_an_invalid_key_of_the_ini(serve, line, named):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.slow
-def test_a_signal_while_the_application_loads(serve, tmp_path, number):
+def test_a_signal_during_loading_stops_the_server(serve, tmp_path, number):
     app = textwrap.dedent(APP).replace(
         "with Conf", "import threading\n    threading.Event().wait(60)\n    with Conf"
     )
