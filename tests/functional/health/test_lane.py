@@ -13,7 +13,7 @@ STOCK = """\
 paste.server_runner = waitress:serve_paste
 threads = 2
 """
-# Sends an otherwise plain probe to the views.
+# This header sends an otherwise plain probe to the views.
 DETOUR = {"Upgrade": "nothing"}
 
 
@@ -72,18 +72,18 @@ def name_of(data):
     return data.decode("latin-1").replace("\r\n", "|")
 
 
-def test_lane_and_views_answer_byte_for_byte_the_same(served):
+def test_lane_and_views_return_identical_bytes(served):
     for data in PLAIN:
         aside = data.replace(END, b"\r\nUpgrade: nothing" + END)
         assert talk(served, data).undated == talk(served, aside).undated, name_of(data)
 
 
-def test_unmodified_waitress_answers_the_same(served, stock):
+def test_unmodified_waitress_returns_the_same(served, stock):
     for data in PLAIN:
         assert talk(served, data).undated == talk(stock, data).undated, name_of(data)
 
 
-def test_probes_are_answered_while_every_worker_is_blocked(served):
+def test_probes_respond_while_every_worker_is_blocked(served):
     with served.held():
         for data in PLAIN:
             assert talk(served, data).status == 200, name_of(data)
@@ -114,7 +114,7 @@ VARIED = {
 }
 
 
-def test_varied_probes_are_answered_while_every_worker_is_blocked(served, stock):
+def test_varied_probes_respond_while_every_worker_is_blocked(served, stock):
     with served.held():
         found = {name: talk(served, data) for name, data in VARIED.items()}
     for name, data in VARIED.items():
@@ -154,7 +154,7 @@ UNUSUAL = {
 
 
 @pytest.mark.parametrize("data", UNUSUAL.values(), ids=UNUSUAL.keys())
-def test_unusual_requests_go_to_the_views_with_the_same_answer(served, stock, data):
+def test_unusual_requests_get_the_same_response_from_the_views(served, stock, data):
     with served.held(), served.connect() as connection:
         connection.send(data)
         assert connection.silent()
@@ -182,21 +182,21 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("data", MALFORMED.values(), ids=MALFORMED.keys())
-def test_malformed_requests_are_refused_as_by_waitress(served, stock, data):
+def test_malformed_requests_get_the_response_of_waitress(served, stock, data):
     answer = talk(served, data)
     assert answer.undated == talk(stock, data).undated
     assert answer.status in {400, 413, 431, 501}
     assert served.ask("/health").status == 200
 
 
-def test_an_expectation_without_a_body_does_not_hang(served):
+def test_expect_continue_without_a_body_does_not_hang(served):
     with served.connect() as connection:
         connection.send(request("/health", Expect="100-continue") + request("/health/ready"))
         assert connection.answer().body == b'{"status": "healthy"}'
         assert b"connected" in connection.answer().body
 
 
-def test_an_expectation_with_a_body_is_met_behind_a_probe(served):
+def test_expect_continue_works_behind_a_probe(served):
     post = request("/echo", "POST", Content_Length="5", Expect="100-continue")
     for before in (
         b"",
@@ -213,7 +213,7 @@ def test_an_expectation_with_a_body_is_met_behind_a_probe(served):
             assert connection.answer().body == b"POST 5"
 
 
-def test_a_body_too_large_is_refused_before_it_is_sent(tmp_path):
+def test_a_too_large_body_is_rejected_before_it_is_sent(tmp_path):
     server = Served(tmp_path, server="max_request_body_size = 10")
     try:
         post = request("/echo", "POST", Content_Length="50", Expect="100-continue")
@@ -222,7 +222,7 @@ def test_a_body_too_large_is_refused_before_it_is_sent(tmp_path):
         server.kill()
 
 
-def test_pipelined_requests_are_answered_in_their_order(served):
+def test_pipelined_requests_get_responses_in_order(served):
     with served.held(), served.connect() as connection:
         pipe = [
             request("/echo"),
@@ -232,7 +232,9 @@ def test_pipelined_requests_are_answered_in_their_order(served):
         ]
         connection.send(request("/health") + b"".join(pipe * 3))
         assert connection.answer().body == b'{"status": "healthy"}'
-        assert connection.silent()  # the next request needs a thread, and no answer may overtake it
+        assert (
+            connection.silent()
+        )  # The next request needs a thread, and no response may overtake it.
     # The workers are free again.
     bodies = []
     with served.connect() as connection:
@@ -243,11 +245,11 @@ def test_pipelined_requests_are_answered_in_their_order(served):
     assert all(b"connected" in body for body in bodies[3::4])
 
 
-def test_delayed_requests_are_answered_in_their_order(served):
+def test_delayed_requests_get_responses_in_order(served):
     with served.held(), served.connect() as connection:
         connection.send(request("/echo") + request("/health") * 3 + request("/echo", "PUT"))
         assert connection.silent()
-        # Leaving the block frees the threads, but closes this connection: keep its socket.
+        # Leaving the block frees the threads, but it closes this connection. Keep its socket.
         held = connection.socket.dup()
     with held:
         again = Connection.of(held)
@@ -255,7 +257,7 @@ def test_delayed_requests_are_answered_in_their_order(served):
     assert bodies == [b"GET 0", *[b'{"status": "healthy"}'] * 3, b"PUT 0"]
 
 
-def test_nothing_is_answered_after_close(served):
+def test_no_response_is_sent_after_close(served):
     with served.connect() as connection:
         connection.send(
             request("/health", Connection="close") + request("/health") * 5 + request("/echo")
@@ -266,7 +268,7 @@ def test_nothing_is_answered_after_close(served):
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.slow
-def test_keep_alive_for_ten_thousand_requests(served, version):
+def test_keep_alive_works_for_ten_thousand_requests(served, version):
     process = psutil.Process(served.process.pid)
     data = request("/health", version=version, Connection="keep-alive")
     with served.connect() as connection:
@@ -275,14 +277,18 @@ def test_keep_alive_for_ten_thousand_requests(served, version):
             answer = connection.answer()
             assert (answer.status, answer.body) == (200, b'{"status": "healthy"}')
             if turn == 1_000:
-                before = process.memory_info().rss, process.num_fds(), lasting_threads(served)
-        after = process.memory_info().rss, process.num_fds(), lasting_threads(served)
+                before = (
+                    process.memory_info().rss,
+                    process.num_fds(),
+                    names_of_permanent_threads(served),
+                )
+        after = process.memory_info().rss, process.num_fds(), names_of_permanent_threads(served)
     assert after[0] - before[0] < 2_000_000
     assert after[1:] == before[1:]
 
 
-def lasting_threads(server):
-    """Return the names of all threads except those that come and go (checks and the log)."""
+def names_of_permanent_threads(server):
+    """Return the names of all threads except short-lived ones (checks and the log)."""
     names = server.ask("/threads").json
     passing = [name for name in names if name in {"health check", "health: log"}]
     assert len(passing) <= len(["database", "maintenance", "observe", "log"])
@@ -291,7 +297,7 @@ def lasting_threads(server):
     return lasting
 
 
-def test_a_probe_byte_by_byte(served):
+def test_a_probe_may_arrive_byte_by_byte(served):
     with served.held(), served.connect() as connection:
         connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in request("/health") * 3:
@@ -300,7 +306,7 @@ def test_a_probe_byte_by_byte(served):
             assert connection.answer().body == b'{"status": "healthy"}'
 
 
-def test_half_requests_and_sudden_ends(served):
+def test_incomplete_requests_and_resets_are_harmless(served):
     data = request("/health/ready")
     with served.held():
         half = []
@@ -309,7 +315,7 @@ def test_half_requests_and_sudden_ends(served):
             half[-1].send(data[:cut])
         assert served.ask("/health").status == 200
         for connection in half[::2]:
-            # A reset instead of an orderly end.
+            # Reset the connection instead of closing it.
             connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             connection.close()
         for cut, connection in list(zip(range(1, len(data), 3), half, strict=True))[1::2]:
@@ -319,7 +325,7 @@ def test_half_requests_and_sudden_ends(served):
         assert served.ask("/health").status == 200
 
 
-def test_the_answer_comes_when_the_client_has_stopped_sending(served):
+def test_a_client_that_stops_sending_gets_the_response(served):
     with served.held(), served.connect() as connection:
         connection.send(request("/health"))
         connection.socket.shutdown(socket.SHUT_WR)
@@ -327,8 +333,8 @@ def test_the_answer_comes_when_the_client_has_stopped_sending(served):
 
 
 @pytest.mark.slow
-def test_readers_that_do_not_read(served):
-    """A client that does not read its answers delays no other client."""
+def test_a_slow_reader_delays_no_other_client(served):
+    """A client that does not read its responses delays no other client."""
     data = request("/health") * 300
     slow = []
     with served.held():
@@ -353,11 +359,11 @@ def test_readers_that_do_not_read(served):
 
 
 @pytest.mark.slow
-def test_a_thousand_connections_that_wait(served):
+def test_a_thousand_idle_connections_are_accepted(served):
     waiting = []
     with served.held():
         try:
-            for _ in range(150):  # beyond waitress' own limit of 100
+            for _ in range(150):  # this exceeds the default limit of waitress, which is 100
                 waiting.append(served.connect())
                 waiting[-1].send(request("/echo"))
             waiting += [served.connect() for _ in range(850)]
@@ -373,7 +379,7 @@ def test_a_thousand_connections_that_wait(served):
 
 
 @pytest.mark.slow
-def test_ten_thousand_probes_against_a_hung_check(tmp_path):
+def test_ten_thousand_probes_respond_despite_a_hung_check(tmp_path):
     server = Served(tmp_path, app="hang = yes")
     try:
         until(lambda: server.ask("/health/ready").json.get("status") == "unavailable")
@@ -388,7 +394,11 @@ def test_ten_thousand_probes_against_a_hung_check(tmp_path):
                 assert int(answer.headers["Retry-After"]) >= 1
                 if turn in {1_000, 9_999}:
                     readings.append(
-                        (process.num_fds(), process.memory_info().rss, lasting_threads(server))
+                        (
+                            process.num_fds(),
+                            process.memory_info().rss,
+                            names_of_permanent_threads(server),
+                        )
                     )
         (fds, rss, threads), (fds_then, rss_then, threads_then) = readings
         assert (fds_then, threads_then) == (fds, threads)
@@ -398,7 +408,7 @@ def test_ten_thousand_probes_against_a_hung_check(tmp_path):
         server.kill()
 
 
-def test_the_lane_takes_nothing_if_checks_run_at_the_request(tmp_path):
+def test_the_lane_is_unused_if_checks_run_on_request(tmp_path):
     server = Served(tmp_path, app="combine_health.background = false")
     try:
         with server.held(), server.connect() as connection:

@@ -1,4 +1,4 @@
-"""The server bounds the bodies that it holds, from their first byte to the end of their request."""
+"""Tests that the server limits the memory of request bodies until their requests end."""
 
 from contextlib import suppress
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.functional.health.served import Served, request, until
 
-HALF = 100 * 1024  # two fit into the limit, three do not
+HALF = 100 * 1024  # two bodies fit into the limit, three do not
 KEYS = "threads = 2\nbodies_limit = 250k\n"
 
 
@@ -22,13 +22,13 @@ def post(size, sent, **headers):
     return request("/echo", "POST", Content_Length=str(size), body=b"x" * sent, **headers)
 
 
-def test_bodies_beyond_the_limit_are_refused_until_others_have_ended(server):
-    # Half received, on connections that no worker thread knows of.
+def test_bodies_above_the_limit_are_rejected_until_others_end(server):
+    # They are half received, on connections that no worker thread has seen.
     first, second = server.connect(), server.connect()
     for connection in (first, second):
         connection.send(post(HALF, 1000))
-    until(lambda: refused(server))
-    # Small ones and probes are not concerned.
+    until(lambda: is_rejected(server))
+    # Small bodies and probes are not affected.
     with server.connect() as small:
         small.send(post(1000, 1000))
         assert small.answer().body == b"POST 1000"
@@ -36,18 +36,18 @@ def test_bodies_beyond_the_limit_are_refused_until_others_have_ended(server):
 
     first.send(b"x" * (HALF - 1000))
     assert first.answer().body == f"POST {HALF}".encode()
-    until(lambda: not refused(server))
-    # A connection that ends in the middle of a body gives back what it held.
+    until(lambda: not is_rejected(server))
+    # A connection that ends in the middle of a body frees its memory.
     with server.connect() as third:
         third.send(post(HALF, 1000))
-        until(lambda: refused(server))
+        until(lambda: is_rejected(server))
         second.close()
-        until(lambda: not refused(server))
+        until(lambda: not is_rejected(server))
     first.close()
 
 
-def refused(server):
-    """Check whether the server rejects a large body; the body itself is never sent."""
+def is_rejected(server):
+    """Return whether the server rejects a large body. The body itself is never sent."""
     with server.connect() as connection:
         connection.send(post(HALF, 0, Expect="100-continue"))
         answer = connection.answer()
@@ -70,20 +70,22 @@ def test_chunks_count_as_they_arrive(server):
         with server.connect() as other:
             other.send(post(HALF, HALF))
             assert other.answer().status == 200
-        with suppress(ConnectionError):  # the server may close before it has read all
+        with suppress(
+            ConnectionError
+        ):  # the server may close the connection before it has read everything
             for _ in range(4):
                 connection.send(chunk)
             assert connection.answer().status == 503
         until(lambda: "memory is short: the server holds request bodies of" in server.log)
-    until(lambda: not refused(server))
+    until(lambda: not is_rejected(server))
 
 
-def test_a_body_that_waits_for_a_thread_is_held(server):
+def test_a_body_that_waits_for_a_thread_counts(server):
     with server.held(2):
         waiting = [server.connect() for _ in range(2)]
         for connection in waiting:
             connection.send(post(HALF, HALF))
-        until(lambda: refused(server))
+        until(lambda: is_rejected(server))
     for connection in waiting:
         assert connection.answer().status == 200
         connection.close()

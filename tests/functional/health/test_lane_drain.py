@@ -8,7 +8,7 @@ import pytest
 
 from tests.functional.health.served import PATIENCE, Connection, Served, request, until
 
-LONG = "drain_seconds = 60\nstop_timeout = 60\n"  # longer than a test waits
+LONG = "drain_seconds = 60\nstop_timeout = 60\n"  # this is longer than a test waits
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def refuses(port):
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def test_draining_is_reported_at_once_while_requests_are_served(serve):
+def test_draining_is_reported_while_requests_are_served(serve):
     server = serve(server=LONG)
     server.wait_for("/health/ready", 200)
     with server.connect() as kept:
@@ -56,8 +56,8 @@ def test_draining_is_reported_at_once_while_requests_are_served(serve):
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
 @pytest.mark.slow
-def test_other_signals_drain_too(serve, number):
-    """Kludex/uvicorn#2596, #1559: a request in progress is cut."""
+def test_other_signals_start_the_drain(serve, number):
+    """Kludex/uvicorn#2596, #1559: a request in progress is cut off."""
     server = serve(server=LONG)
     with server.held(1) as (held,):
         for harmless in (signal.SIGUSR1, signal.SIGUSR2):
@@ -74,7 +74,7 @@ def test_other_signals_drain_too(serve, number):
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.slow
-def test_a_second_signal_ends_it_at_once(serve, second):
+def test_a_second_signal_stops_the_server_at_once(serve, second):
     server = serve(server=LONG)
     with server.held(1), server.connect() as waiting:
         server.process.send_signal(signal.SIGTERM)
@@ -85,8 +85,8 @@ def test_a_second_signal_ends_it_at_once(serve, second):
         assert "shutting down with 1 requests unfinished: GET /hold" in server.log
 
 
-def test_requests_that_have_begun_are_finished(serve):
-    """Requests on threads, in the queue, half sent, and answers on the way to a slow reader."""
+def test_started_requests_are_finished(serve):
+    """Requests on threads, in the queue, half sent, and responses on the way to a slow reader."""
     server = serve(server="stop_timeout = 60\nthreads = 2\n")
     size = 8_000_000
     slow, queued, half = server.connect(), server.connect(), server.connect()
@@ -114,8 +114,8 @@ def test_requests_that_have_begun_are_finished(serve):
     assert "unfinished" not in server.log
 
 
-def test_no_request_is_lost_while_it_drains(serve):
-    """Every request on a kept connection is answered until the server closes the connection."""
+def test_no_request_is_lost_during_the_drain(serve):
+    """Every request on an open connection gets a response until the server closes the connection."""
     server = serve(server="drain_seconds = 1\nthreads = 4\n")
     connections = [server.connect() for _ in range(8)]
     server.process.send_signal(signal.SIGTERM)
@@ -129,12 +129,12 @@ def test_no_request_is_lost_while_it_drains(serve):
                 assert connection.ended()
                 connection.close()
                 connections.remove(connection)
-    # Until the second is over, the server accepts new connections.
+    # The server accepts new connections until the second ends.
     while not refuses(server.port):
         try:
             connection = server.connect()
         except ConnectionError:
-            # Refused, or reset in the moment in which the socket closes.
+            # The connection is refused, or reset while the socket closes.
             assert refuses(server.port)
             break
         with connection:
@@ -150,19 +150,19 @@ def test_no_request_is_lost_while_it_drains(serve):
     assert server.process.wait(PATIENCE) == 0
 
 
-def test_idle_connections_do_not_delay_the_end(serve):
+def test_idle_connections_do_not_delay_the_exit(serve):
     server = serve(server="stop_timeout = 60\n")
     idle = [server.connect() for _ in range(20)]
     idle[0].send(request("/health"))
     assert idle[0].answer().status == 200
-    idle[1].send(b"GET /hea")  # and never the rest
+    idle[1].send(b"GET /hea")  # and never send the rest
     assert server.end() == 0
     for connection in idle:
         connection.close()
 
 
 @pytest.mark.slow
-def test_a_stuck_request_delays_the_end_only_until_stop_timeout(serve):
+def test_a_stuck_request_delays_the_exit_until_stop_timeout(serve):
     server = serve(server="stop_timeout = 1\n")
     with server.held():
         assert server.end() == 0
@@ -170,7 +170,7 @@ def test_a_stuck_request_delays_the_end_only_until_stop_timeout(serve):
 
 
 @pytest.mark.slow
-def test_a_hung_check_does_not_delay_the_end(serve):
+def test_a_hung_check_does_not_delay_the_exit(serve):
     server = serve(app="hang = yes", server="drain_seconds = 1\n")
     until(lambda: server.ask("/health/ready").json["status"] == "unavailable")
     assert server.end() == 0
@@ -185,7 +185,7 @@ def test_ctrl_c_skips_the_drain(serve):
 
 
 @pytest.mark.slow
-def test_several_addresses(serve):
+def test_a_server_with_several_addresses_exits_cleanly(serve):
     server = serve(server="listen = 127.0.0.1:0 127.0.0.2:0\ndrain_seconds = 0\n")
     assert server.end() == 0
 
@@ -198,7 +198,7 @@ def test_several_addresses(serve):
         ("queue_limit = 0\n", "queue_limit is '0': write a whole number above 0"),
     ],
 )
-def test_an_invalid_key(tmp_path, line, named):
+def test_an_invalid_option_is_reported(tmp_path, line, named):
     server = Served(tmp_path, server=line, port=-1)
     try:
         assert server.process.wait(PATIENCE) == 1

@@ -1,6 +1,6 @@
-"""The lane, the banner and the drain of an application that an ini file puts below a path.
+"""Tests lane, banner and drain of an application that an ini file mounts below a path.
 
-Pylons/pyramid#1022: behind Paste's urlmap the server did not find it.
+Pylons/pyramid#1022: the server did not find the application behind the urlmap of Paste.
 """
 
 import signal
@@ -35,8 +35,8 @@ WHERE = {
 
 
 @pytest.mark.parametrize("keys", WHERE.values(), ids=WHERE.keys())
-def test_below_a_path(tmp_path, keys):
-    drain = "drain_seconds = 60\n"  # longer than the test takes
+def test_the_lane_works_below_a_path(tmp_path, keys):
+    drain = "drain_seconds = 60\n"  # this is longer than the test takes
     server = Served(tmp_path, **{**keys, "server": keys.get("server", "") + drain})
     try:
         url = f"http://localhost:{server.port}/below"
@@ -57,7 +57,7 @@ def test_below_a_path(tmp_path, keys):
         server.kill()
 
 
-def test_one_warning_where_there_is_no_health_add_on(tmp_path):
+def test_a_missing_add_on_is_logged_once(tmp_path):
     server = Served(
         tmp_path, around="[app:main]\nuse = egg:Paste#static\ndocument_root = /nowhere\n"
     )

@@ -45,7 +45,7 @@ def ask(port, path, method="GET"):
         connection.close()
 
 
-def test_wsgiref(port, tmp_path):
+def test_views_respond_on_wsgiref(port, tmp_path):
     until(lambda: ask(port, "/health/ready")[0] == 200)
     ours = Served(tmp_path)
     try:

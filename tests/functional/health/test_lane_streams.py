@@ -1,4 +1,4 @@
-"""Any mixture of requests, split anywhere, on many connections: all are answered in order."""
+"""Tests that requests in any mixture and split anywhere get their responses in order."""
 
 import itertools
 import random
@@ -37,7 +37,7 @@ KINDS = {
         (200, b"PUT 7"),
     ),
     "missing": (request("/nowhere", "HEAD"), "HEAD", (404, b"")),
-    "blank": (b"\r\n\r\n", None, None),  # between requests, RFC 9112 section 2.2
+    "blank": (b"\r\n\r\n", None, None),  # between requests, see RFC 9112 section 2.2
 }
 
 
@@ -104,8 +104,8 @@ def test_a_stream_of_requests(port, kinds, cuts):
         assert (answer.status, answer.body) == UP
 
 
-def test_many_streams_at_once(port):
-    """Forty connections whose bytes arrive in random order."""
+def test_parallel_streams_of_requests(port):
+    """The bytes of forty connections arrive in random order."""
     chance = random.Random(20)
     streams = []
     for _ in range(40):

@@ -1,4 +1,4 @@
-"""Busy worker threads: the bounded queue, saturation, stuck threads, and the log."""
+"""Tests busy worker threads: the bounded queue, saturation, stuck threads, and the log."""
 
 import re
 
@@ -22,7 +22,7 @@ def serve(tmp_path):
         server.kill()
 
 
-def test_a_request_beyond_a_full_queue_is_refused_at_once(serve):
+def test_a_request_beyond_a_full_queue_is_rejected_at_once(serve):
     server = serve(server="threads = 1\nqueue_limit = 3\n")
     with server.held(1):
         waiting = [server.connect() for _ in range(3)]
@@ -42,7 +42,7 @@ def test_a_request_beyond_a_full_queue_is_refused_at_once(serve):
                 assert answer.json["status"] == 503
                 assert answer.json["title"] == "Service Unavailable"
                 assert "3 requests wait" in answer.json["detail"]
-        # Malformed requests need a thread too, probes do not.
+        # Malformed requests need a thread as well. Probes do not.
         with server.connect() as malformed:
             malformed.send(b"GET\r\n\r\n")
             assert malformed.answer().status == 503
@@ -53,7 +53,7 @@ def test_a_request_beyond_a_full_queue_is_refused_at_once(serve):
     assert server.ask("/echo").status == 200
 
 
-def test_saturated_workers_are_not_ready_until_they_have_caught_up(serve):
+def test_saturated_workers_are_not_ready_until_the_queue_is_short(serve):
     server = serve(app="combine_health.saturated_after = 0.5")
     with server.held():
         assert server.ask("/health/ready").status == 200  # busy threads alone are not saturation

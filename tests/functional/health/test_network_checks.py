@@ -27,7 +27,7 @@ CANARY = "c4n4ry-pw"
 
 @contextmanager
 def http_server(answer, asked=None):
-    """Answers each request with the bytes ``answer``; the requests go into ``asked``."""
+    """Respond to each request with the bytes ``answer``, and record the requests in ``asked``."""
 
     def talk(connection):
         connection.settimeout(10)
@@ -53,24 +53,24 @@ def tls_server(name):
             with context.wrap_socket(connection, server_side=True) as secured:
                 secured.recv(65536)
                 secured.sendall(b"HTTP/1.0 200 OK\r\n\r\nfine")
-        except ssl.SSLError:  # the client did not trust it, which is what is tested
+        except ssl.SSLError:  # the client does not trust the certificate, which is the test
             return
 
     with talking_server(talk) as (_, port):
         yield port
 
 
-# TCP
+# TCP.
 
 
-def test_a_port_that_accepts():
+def test_an_open_port_is_healthy():
     with silent_server() as (host, port):
         seen = run_check(TcpPort(host, port))
     assert seen.status == "healthy"
     assert seen.data["latency_ms"] >= 0
 
 
-def test_a_port_that_refuses():
+def test_a_closed_port_fails():
     with closed_port() as (host, port):
         seen = run_check(TcpPort(host, port))
     assert (seen.status, seen.cause) == ("failing", "refused")
@@ -79,7 +79,7 @@ def test_a_port_that_refuses():
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "x" * 70 + ".invalid"])
-def test_a_host_without_address(host):
+def test_a_host_without_an_address_fails(host):
     seen = run_check(TcpPort(host, 80), timeout=30)
     assert (seen.status, seen.cause) == ("failing", "unknown_host")
 
@@ -104,15 +104,15 @@ def test_all_addresses_of_a_host_are_tried(monkeypatch):
         ("h", 65536, "port"),
     ],
 )
-def test_a_wrong_place(host, port, named):
+def test_an_invalid_address_is_rejected(host, port, named):
     with pytest.raises(ValueError, match=named):
         TcpPort(host, port)
 
 
-# HTTP
+# HTTP.
 
 
-def test_a_url_that_answers():
+def test_a_url_that_responds_is_healthy():
     asked = []
     with http_server(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine", asked) as place:
         seen = run_check(HttpUrl(f"http://{place}/up?full=1", contains="fine"))
@@ -137,20 +137,20 @@ def test_a_url_that_answers():
         (b"", "closed"),
     ],
 )
-def test_a_url_that_answers_something_else(answer, cause):
+def test_an_unexpected_status_fails(answer, cause):
     with http_server(answer) as place:
         seen = run_check(HttpUrl(f"http://{place}/", contains="fine"))
     assert (seen.status, seen.cause) == ("failing", cause)
     assert seen.remedy
 
 
-def test_statuses_that_are_right():
+def test_expected_statuses_are_healthy():
     with http_server(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n") as place:
         assert run_check(HttpUrl(f"http://{place}/", status="200, 400-404")).status == "healthy"
         assert run_check(HttpUrl(f"http://{place}/", status="405-499")).cause == "wrong_status"
 
 
-def test_no_more_is_read_than_asked_for():
+def test_an_endless_body_is_not_read():
     stopped = threading.Event()
 
     def talk(connection):
@@ -170,15 +170,15 @@ def test_no_more_is_read_than_asked_for():
         assert stopped.wait(60)
 
 
-def test_a_url_that_never_answers():
+def test_a_url_that_never_responds_fails():
     with silent_server() as (host, port):
         seen = run_check(HttpUrl(f"http://{host}:{port}/", timeout=0.2), timeout=60)
     assert (seen.cause, seen.running_for) == ("timeout", None)
     assert "timed out" in seen.detail
 
 
-def test_a_url_that_drips():
-    """Each byte comes in time; all of them together never do."""
+def test_a_response_that_never_ends_fails():
+    """Each byte arrives in time, but the response never ends."""
     gone = threading.Event()
 
     def talk(connection):
@@ -225,7 +225,7 @@ def test_the_password_of_a_url_is_sent_and_never_shown():
         "",
     ],
 )
-def test_what_is_no_url(url):
+def test_an_invalid_url_is_rejected(url):
     with pytest.raises(ValueError) as caught:
         HttpUrl(url)
     assert CANARY not in str(caught.value)
@@ -239,7 +239,7 @@ def test_https_is_verified():
     assert (untrusted.status, untrusted.cause) == ("failing", "tls")
 
 
-# TLS
+# TLS.
 
 
 def check_tls(name, **options):
@@ -247,7 +247,7 @@ def check_tls(name, **options):
         return run_check(TlsExpiry("localhost", port, ca_file=AUTHORITY, **options), timeout=60)
 
 
-def test_a_certificate_that_holds():
+def test_a_valid_certificate_is_healthy():
     seen = check_tls("good")
     assert seen.status == "healthy"
     assert seen.data["not_after"] == "2098-01-01T00:00:00+00:00"
@@ -257,7 +257,7 @@ def test_a_certificate_that_holds():
 @pytest.mark.parametrize(
     ("days", "status"), [(22, "healthy"), (20, "degraded"), (2, "failing"), (-1, "failing")]
 )
-def test_a_certificate_near_its_end(days, status):
+def test_a_certificate_near_its_expiry_is_reported(days, status):
     now = datetime(2098, 1, 1, tzinfo=UTC) - timedelta(days=days)
     seen = check_tls("good", now=lambda: now)
     assert seen.status == status
@@ -269,14 +269,14 @@ def test_a_certificate_near_its_end(days, status):
     ("name", "cause"),
     [("expired", "expired"), ("future", "not_yet_valid"), ("elsewhere", "wrong_name")],
 )
-def test_a_certificate_that_no_client_accepts(name, cause):
+def test_an_untrusted_certificate_fails(name, cause):
     seen = check_tls(name)
     assert (seen.status, seen.cause) == ("failing", cause)
     assert seen.remedy
 
 
 @pytest.mark.parametrize(("name", "cause"), [("expired", "expired"), ("future", "not_yet_valid")])
-def test_a_certificate_that_is_not_verified_has_its_dates_still(name, cause):
+def test_the_dates_of_an_unverified_certificate_are_checked(name, cause):
     assert check_tls(name, verify=False).cause == cause
 
 
@@ -287,7 +287,7 @@ def test_name_and_authority_matter_only_if_verified():
         assert run_check(TlsExpiry("localhost", port), timeout=60).cause == "untrusted"
 
 
-def test_a_server_without_tls():
+def test_a_server_without_tls_fails():
     def talk(connection):
         connection.recv(65536)
         connection.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")
@@ -297,13 +297,13 @@ def test_a_server_without_tls():
     assert (seen.status, seen.cause) == ("failing", "not_tls")
 
 
-def test_a_server_that_never_shakes_hands():
+def test_a_server_without_a_handshake_fails():
     with silent_server() as (host, port):
         seen = run_check(TlsExpiry(host, port, timeout=0.2), timeout=60)
     assert (seen.cause, seen.running_for) == ("timeout", None)
 
 
-def test_a_certificate_in_a_file(tmp_path):
+def test_a_certificate_in_a_file_is_checked(tmp_path):
     good, expired = CERTIFICATES / "good.pem", CERTIFICATES / "expired.pem"
     assert run_check(TlsExpiry(file=str(good))).data["not_after"].startswith("2098")
     chain = tmp_path / "chain.pem"
@@ -321,7 +321,7 @@ def test_a_certificate_in_a_file(tmp_path):
         "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
     ],
 )
-def test_a_file_without_a_certificate(tmp_path, content):
+def test_a_file_without_a_certificate_fails(tmp_path, content):
     file = tmp_path / "x.pem"
     if content is not None:
         file.write_text(content)
@@ -329,7 +329,7 @@ def test_a_file_without_a_certificate(tmp_path, content):
     assert (seen.status, seen.cause) == ("failing", "no_certificate")
 
 
-def test_cut_off_certificates_raise_nothing_else():
+def test_truncated_certificates_raise_no_other_error():
     (der,) = certificates((CERTIFICATES / "good.pem").read_text())
     assert validity(der)[0] == datetime(2020, 1, 1, tzinfo=UTC)
     for length in range(len(der)):
@@ -341,26 +341,26 @@ def test_cut_off_certificates_raise_nothing_else():
     "wrong",
     [{}, {"host": "h", "file": "f"}, {"host": "h", "min_days": 30}, {"host": "h", "port": 0}],
 )
-def test_wrong_arguments(wrong):
+def test_invalid_arguments_are_rejected(wrong):
     with pytest.raises(ValueError, match=r"host|min_days|port"):
         TlsExpiry(**wrong)
 
 
-# DNS
+# DNS.
 
 
-def test_a_name_that_resolves():
+def test_a_resolvable_name_is_healthy():
     seen = run_check(DnsName("localhost", expect=("127.0.0.1", "::1")))
     assert seen.status == "healthy"
     assert set(seen.data["addresses"]) & {"127.0.0.1", "::1"}
 
 
-def test_a_name_that_points_elsewhere():
+def test_a_name_with_other_addresses_fails():
     seen = run_check(DnsName("localhost", expect=("192.0.2.1",)))
     assert (seen.status, seen.cause) == ("failing", "unexpected_address")
 
 
-def test_a_name_that_nobody_knows():
+def test_an_unknown_name_fails():
     seen = run_check(DnsName("a..b"))
     assert (seen.status, seen.cause) == ("failing", "unknown_name")
 
@@ -369,7 +369,7 @@ def test_a_name_that_nobody_knows():
     ("number", "cause"),
     [(socket.EAI_AGAIN, "dns_unavailable"), (socket.EAI_NONAME, "unknown_name")],
 )
-def test_no_answer_is_not_no_such_name(monkeypatch, number, cause):
+def test_a_dns_timeout_is_not_reported_as_unknown_name(monkeypatch, number, cause):
     def refuse(*args, **options):
         raise socket.gaierror(number, "text of the system")
 
@@ -380,6 +380,6 @@ def test_no_answer_is_not_no_such_name(monkeypatch, number, cause):
 @pytest.mark.parametrize(
     "wrong", [{"name": ""}, {"name": "a b"}, {"name": "h", "expect": "1.2.3.4"}]
 )
-def test_wrong_names(wrong):
+def test_invalid_names_are_rejected(wrong):
     with pytest.raises(ValueError, match=r"name|expect"):
         DnsName(**wrong)

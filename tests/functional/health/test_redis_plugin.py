@@ -1,4 +1,4 @@
-"""The example plugin, installed as pip installs it, against a real Redis server."""
+"""Tests the example plugin, installed by pip, with a real Redis server."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ PASSWORD = "c4n4ry-redis-pw"
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """A folder with the plugin and its metadata in it."""
+    """A folder with the installed plugin and its metadata."""
     folder = tmp_path_factory.mktemp("plugin")
     source = folder / "source"
     shutil.copytree(
@@ -37,7 +37,7 @@ def installed(tmp_path_factory):
             sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index",
             "--no-build-isolation", "--disable-pip-version-check", "--target", target, source,
         ],
-        # Whatever `make` tells pip is not meant for this one.
+        # The options that `make` passes to pip are not meant for this call.
         env={name: value for name, value in os.environ.items() if not name.startswith("PIP_")},
         capture_output=True,
         text=True,
@@ -56,7 +56,7 @@ def plugin(installed, monkeypatch):
 
 
 class Server:
-    """A Redis server of the test's own."""
+    """A Redis server for one test."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -112,7 +112,7 @@ def make(url, **settings):
 
 
 @pytest.mark.slow
-def test_connected_stopped_and_connected_again(plugin, server):
+def test_the_check_follows_a_stopped_server(plugin, server):
     server.start()
     app = make(server.url)
     assert app.get("/health/ready") == (200, {"status": "ready", "redis": "connected"})
@@ -131,7 +131,7 @@ def test_connected_stopped_and_connected_again(plugin, server):
     assert app.get("/health/ready") == (200, {"status": "ready", "redis": "connected"})
 
 
-def test_password(plugin, server):
+def test_the_password_is_used(plugin, server):
     server.start("--requirepass", PASSWORD)
     right = server.url.replace("//", f"//:{PASSWORD}@")
     assert make(right).run("redis").status == "healthy"
@@ -143,13 +143,13 @@ def test_password(plugin, server):
         assert PASSWORD not in str(app.get("/health/detailed"))
 
 
-def test_loading(plugin, server):
+def test_a_loading_server_is_reported(plugin, server):
     server.start("--enable-debug-command", "yes", "--rdbcompression", "no")
     with redis.Redis.from_url(server.url) as client:
         client.execute_command("DEBUG", "POPULATE", 2000, "key", 4096)
         client.save()
     server.stop()
-    # 0.02 s a key: it loads for 40 s, and answers after each key.
+    # 0.02 s a key: it loads for 40 s, and responds after each key.
     server.start(
         "--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024",
         until="Loading RDB",
@@ -161,7 +161,7 @@ def test_loading(plugin, server):
 
 
 @pytest.mark.slow
-def test_hung_and_back(plugin, server):
+def test_a_hung_server_is_reported_until_it_responds(plugin, server):
     server.start()
     app = make(server.url)
     assert app.run("redis").status == "healthy"
@@ -171,7 +171,7 @@ def test_hung_and_back(plugin, server):
         seen = app.run("redis")
         assert time.monotonic() - began < PATIENCE_S
         assert (seen.status, seen.cause) == ("failing", "timeout")
-        # The check gave up by itself: nothing of it is left hanging.
+        # The check has given up by itself and leaves nothing behind.
         assert seen.running_for is None
         assert app.get("/health/ready")[0] == 503
         assert app.get("/health")[0] == 200
@@ -180,17 +180,17 @@ def test_hung_and_back(plugin, server):
     assert app.run("redis").status == "healthy"
 
 
-def test_probes_leave_no_connection_behind(plugin, server):
+def test_probes_leave_no_open_connection(plugin, server):
     server.start()
     app = make(server.url)
     for _ in range(20):
         assert app.run("redis").status == "healthy"
     with redis.Redis.from_url(server.url) as client:
-        assert len(client.client_list()) == 1  # this one
+        assert len(client.client_list()) == 1  # this connection
         assert client.info("stats")["total_connections_received"] == 21
 
 
-def test_the_environment_wins(plugin, server, monkeypatch):
+def test_the_environment_wins_over_the_ini_file(plugin, server, monkeypatch):
     server.start()
     monkeypatch.setenv("REDIS_URL", server.url)
     monkeypatch.setenv("COMBINE_HEALTH_CHECK_REDIS_INTERVAL", "9")
@@ -198,7 +198,7 @@ def test_the_environment_wins(plugin, server, monkeypatch):
     assert (seen.status, seen.check.interval) == ("healthy", 9)
 
 
-def test_without_its_setting_it_is_a_failing_check_of_its_own(plugin):
+def test_a_missing_setting_becomes_a_failing_check(plugin):
     app = make("")
     assert app.get("/health/ready") == (200, {"status": "ready"})
     seen = app.run("plugin-redis")
@@ -206,14 +206,14 @@ def test_without_its_setting_it_is_a_failing_check_of_its_own(plugin):
     assert "combine_health.redis_url is not set" in seen.detail
 
 
-def test_it_can_be_left_out(plugin):
+def test_the_plugin_can_be_disabled(plugin):
     app = make("", **{"combine_health.disabled_plugins": "redis"})
     with pytest.raises(LookupError):
         app.run("plugin-redis")
 
 
 @pytest.mark.slow
-def test_its_own_tests_pass(installed, tmp_path):
+def test_the_tests_of_the_plugin_pass(installed, tmp_path):
     tests = shutil.copytree(EXAMPLE / "tests", tmp_path / "tests")
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     done = subprocess.run(
@@ -227,7 +227,7 @@ def test_its_own_tests_pass(installed, tmp_path):
     assert "passed" in done.stdout
 
 
-def test_an_async_client_that_the_check_keeps(server):
+def test_a_check_may_keep_an_async_client(server):
     server.start()
 
     async def cache(registry):
@@ -241,4 +241,4 @@ def test_an_async_client_that_the_check_keeps(server):
     )
     assert [app.run("cache").status for _ in range(4)] == ["healthy"] * 4
     with redis.Redis.from_url(server.url) as client:
-        assert len(client.client_list()) == 2  # that of the check, and this one
+        assert len(client.client_list()) == 2  # the connection of the check, and this one

@@ -1,6 +1,7 @@
-"""The loopback vendor speaks as the vendors do: their own SDKs are the judges.
+"""Tests that the simulated vendor server speaks the protocols of the real SDKs.
 
-The tests import the SDKs, not the module: that takes seconds, and each process of a run imports the module.
+The tests import the SDKs themselves. A module-level import would take seconds in each process of a
+run.
 """
 
 import json
@@ -47,7 +48,7 @@ def gpt(vendor, key="sk-test"):
         )
 
 
-def test_the_sdk_of_anthropic_accepts_a_message(vendor):
+def test_the_anthropic_sdk_accepts_a_message(vendor):
     from anthropic.types import Message
 
     vendor.script(vendors.ok({"a": 1}, input_tokens=50, cache_read=20, output_tokens=9))
@@ -60,7 +61,7 @@ def test_the_sdk_of_anthropic_accepts_a_message(vendor):
     assert raw.headers["request-id"].startswith("req_")
 
 
-def test_the_sdk_of_openai_accepts_a_chat(vendor):
+def test_the_openai_sdk_accepts_a_chat(vendor):
     from openai.types.chat import ChatCompletion
 
     vendor.script(vendors.ok({"a": 1}, input_tokens=50, cache_read=20, output_tokens=9))
@@ -84,7 +85,7 @@ def test_the_sdk_of_openai_accepts_a_chat(vendor):
         (500, "InternalServerError"),
     ],
 )
-def test_the_sdks_know_the_errors(vendor, status, kind):
+def test_the_sdks_recognize_the_errors(vendor, status, kind):
     import anthropic
     import openai
 
@@ -100,7 +101,7 @@ def test_the_sdks_know_the_errors(vendor, status, kind):
     assert by_openai.value.request_id
 
 
-def test_requests_without_a_key_are_refused_and_take_nothing_from_the_script(vendor):
+def test_requests_without_a_key_are_rejected_and_use_no_reply(vendor):
     vendor.script(vendors.ok({"a": 1}))
     request = urllib.request.Request(vendor.url + "/v1/messages", b"{}", method="POST")
 
@@ -111,14 +112,14 @@ def test_requests_without_a_key_are_refused_and_take_nothing_from_the_script(ven
     assert claude(vendor).status_code == 200
 
 
-def test_an_empty_script_is_an_error_and_not_an_answer(vendor):
+def test_an_empty_script_returns_an_error(vendor):
     import anthropic
 
     with pytest.raises(anthropic.InternalServerError, match="script of the test is empty"):
         claude(vendor)
 
 
-def test_the_script_comes_first_then_always(vendor):
+def test_scripted_replies_come_before_the_default(vendor):
     vendor.always(vendors.ok({"a": 2})).script(vendors.ok({"a": 1}))
 
     answers = [claude(vendor).parse().content[0].text for _ in range(3)]
@@ -126,13 +127,13 @@ def test_the_script_comes_first_then_always(vendor):
     assert [json.loads(answer)["a"] for answer in answers] == [1, 2, 2]
 
 
-def test_an_answer_may_be_made_of_the_request(vendor):
+def test_a_reply_may_depend_on_the_request(vendor):
     vendor.script(vendors.ok(lambda request: {"a": len(request.prompt)}))
 
     assert json.loads(gpt(vendor).parse().choices[0].message.content) == {"a": 9}
 
 
-def test_a_gate_holds_an_answer_back(vendor):
+def test_a_gate_delays_a_reply(vendor):
     gate = threading.Event()
     vendor.script(vendors.hang(gate, then=vendors.ok({"a": 1})))
     answers = []
@@ -147,7 +148,7 @@ def test_a_gate_holds_an_answer_back(vendor):
     assert answers == [200]
 
 
-def test_stopping_ends_what_hangs():
+def test_stopping_ends_hanging_requests():
     import anthropic
 
     vendor = vendors.VendorServer().start()

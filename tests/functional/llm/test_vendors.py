@@ -1,4 +1,4 @@
-"""The providers anthropic and openai against a server that speaks the vendors' wire formats."""
+"""Tests the providers anthropic and openai with a server that speaks the wire formats of the vendors."""
 
 import gc
 import json
@@ -64,7 +64,7 @@ def ask(model="claude-sonnet-4-5", *, timeout=30.0, **changes):
 
 
 def failure(provider, vendor, reply, **changes):
-    """The error that `reply` leads to; checks what holds for every error."""
+    """Return the error that `reply` causes, after checks that apply to every error."""
     before = len(vendor.requests)
     vendor.script(reply)
     with pytest.raises(ProviderError) as caught:
@@ -78,7 +78,7 @@ def failure(provider, vendor, reply, **changes):
     return error
 
 
-def test_an_answer(provider, vendor):
+def test_a_reply_is_parsed(provider, vendor):
     vendor.script(vendors.ok(ANSWER, input_tokens=1000, cache_read=400, output_tokens=200))
 
     completion = provider.complete(ask())
@@ -91,7 +91,7 @@ def test_an_answer(provider, vendor):
     assert completion.used_llm is True
 
 
-def test_what_is_sent(provider, vendor):
+def test_the_request_contains_prompt_and_schema(provider, vendor):
     vendor.script(vendors.ok(ANSWER))
 
     provider.complete(ask())
@@ -110,7 +110,7 @@ def test_what_is_sent(provider, vendor):
     assert "minLength" in json.dumps(request.schema["properties"]["facts"]["items"]["description"])
 
 
-def test_strict_mode_where_the_schema_allows_it(vendor):
+def test_strict_mode_is_used_if_the_schema_allows_it(vendor):
     provider = OpenAIProvider(KEY, vendor.openai_url)
     vendor.always(vendors.ok("{}"))
 
@@ -131,7 +131,7 @@ def test_an_empty_system_text_is_not_sent(provider, vendor):
     assert [message["role"] for message in body["messages"]] == ["user"]
 
 
-def test_the_price_counts_cached_tokens_apart(vendor):
+def test_the_price_counts_cached_tokens_separately(vendor):
     provider = AnthropicProvider(KEY, vendor.url)
     vendor.script(
         vendors.ok(ANSWER, input_tokens=1000, cache_read=400, cache_write=100, output_tokens=200)
@@ -146,21 +146,21 @@ def test_the_price_counts_cached_tokens_apart(vendor):
 @pytest.mark.parametrize(
     ("model", "cost"), [("no-such-model", None), ("claude-opus-4-5", Decimal("0.01"))]
 )
-def test_a_price_is_known_or_none(vendor, model, cost):
+def test_an_unknown_price_is_none(vendor, model, cost):
     provider = AnthropicProvider(KEY, vendor.url)
     vendor.script(vendors.ok(ANSWER, input_tokens=1000, output_tokens=200))
 
     assert provider.complete(ask(model)).cost == cost
 
 
-def test_a_server_of_ones_own_has_no_known_price(vendor):
+def test_a_custom_server_has_no_known_price(vendor):
     provider = OpenAIProvider(KEY, vendor.openai_url)
     vendor.script(vendors.ok(ANSWER))
 
     assert provider.complete(ask("gpt-4o")).cost is None
 
 
-def test_a_server_that_counts_no_tokens(vendor):
+def test_a_server_may_omit_token_counts(vendor):
     provider = OpenAIProvider(KEY, vendor.openai_url)
     answer = {"choices": [{"message": {"content": json.dumps(ANSWER)}, "finish_reason": None}]}
     vendor.script(vendors.body(json.dumps(answer).encode()))
@@ -192,7 +192,7 @@ def test_a_server_that_counts_no_tokens(vendor):
         (vendors.html(404), "unknown_model", 404, False),
     ],
 )
-def test_a_status_becomes_a_code(provider, vendor, reply, code, status, retryable):
+def test_each_status_has_an_error_code(provider, vendor, reply, code, status, retryable):
     error = failure(provider, vendor, reply)
 
     assert (error.code, error.http_status, error.retryable) == (code, status, retryable)
@@ -209,11 +209,11 @@ def test_a_status_becomes_a_code(provider, vendor, reply, code, status, retryabl
         (vendors.error(529), None),
     ],
 )
-def test_how_long_to_wait(provider, vendor, reply, seconds):
+def test_retry_after_is_parsed(provider, vendor, reply, seconds):
     assert failure(provider, vendor, reply).retry_after == seconds
 
 
-def test_a_used_up_quota_is_not_worth_a_retry(vendor):
+def test_an_exhausted_quota_is_not_retried(vendor):
     provider = OpenAIProvider(KEY, vendor.openai_url)
 
     error = failure(provider, vendor, vendors.error(429, kind="insufficient_quota"))
@@ -222,7 +222,7 @@ def test_a_used_up_quota_is_not_worth_a_retry(vendor):
     assert "Add credit" in error.message
 
 
-def test_a_model_without_structured_output_is_named_as_the_cause(vendor):
+def test_a_model_without_structured_output_is_reported(vendor):
     provider = OpenAIProvider(KEY, vendor.openai_url)
     words = "Invalid parameter: 'response_format' of type 'json_schema' is not supported"
 
@@ -232,7 +232,7 @@ def test_a_model_without_structured_output_is_named_as_the_cause(vendor):
     assert "Use another model" in error.message
 
 
-def test_a_vendor_that_repeats_key_and_prompt(provider, vendor):
+def test_key_and_prompt_in_an_error_are_masked(provider, vendor):
     error = failure(provider, vendor, vendors.error(400, f"no: {KEY} {PROMPT * 20}"))
 
     assert "[key]" in error.message
@@ -257,7 +257,7 @@ def test_a_vendor_that_repeats_key_and_prompt(provider, vendor):
         vendors.ok(ANSWER, input_tokens=2**31),
     ],
 )
-def test_an_answer_of_another_shape(provider, vendor, reply):
+def test_a_malformed_reply_is_an_error(provider, vendor, reply):
     error = failure(provider, vendor, reply)
 
     assert (error.code, error.http_status, error.retryable) == ("bad_answer", 200, False)
@@ -270,7 +270,7 @@ def test_an_answer_of_another_shape(provider, vendor, reply):
         (vendors.refused(), {"refusal", "stop"}),
     ],
 )
-def test_an_answer_that_is_of_no_use_is_still_owed(provider, vendor, reply, reasons):
+def test_an_unusable_reply_is_still_charged(provider, vendor, reply, reasons):
     error = failure(provider, vendor, reply)
 
     assert error.code == "bad_answer"
@@ -285,7 +285,7 @@ def test_an_answer_that_is_of_no_use_is_still_owed(provider, vendor, reply, reas
     [vendors.cut(ANSWER), vendors.hang_up(), vendors.garbage()],
     ids=["cut", "up", "garbage"],
 )
-def test_a_connection_that_breaks_leaves_the_call_lost(provider, vendor, reply):
+def test_a_broken_connection_loses_the_call(provider, vendor, reply):
     error = failure(provider, vendor, reply)
 
     assert (error.code, error.lost, error.retryable) == ("server_error", True, False)
@@ -296,7 +296,7 @@ def test_a_connection_that_breaks_leaves_the_call_lost(provider, vendor, reply):
     [vendors.hang(), vendors.drip(ANSWER), vendors.drip(ANSWER, where="head")],
     ids=["hang", "drip body", "drip head"],
 )
-def test_the_time_holds_in_total(provider, vendor, reply):
+def test_the_timeout_limits_the_total_time(provider, vendor, reply):
     began = time.monotonic()
 
     error = failure(provider, vendor, reply, timeout=0.4)
@@ -314,7 +314,7 @@ def test_the_time_holds_in_total(provider, vendor, reply):
     ],
 )
 @pytest.mark.parametrize("kind", [AnthropicProvider, OpenAIProvider])
-def test_nobody_there(kind, url, words, vendor):
+def test_a_refused_connection_is_an_error(kind, url, words, vendor):
     port = vendor.port
     vendor.stop()
     provider = kind(KEY, url.format(port=port))
@@ -327,7 +327,7 @@ def test_nobody_there(kind, url, words, vendor):
     assert words in error.message
 
 
-def test_no_tls_there(vendor):
+def test_a_server_without_tls_is_an_error(vendor):
     provider = AnthropicProvider(KEY, f"https://127.0.0.1:{vendor.port}")
 
     with pytest.raises(ProviderError) as caught:
@@ -339,7 +339,7 @@ def test_no_tls_there(vendor):
 
 
 @pytest.mark.parametrize("url", ["gopher://x", "not a url", "http://[::bad"])
-def test_an_address_that_is_none(url):
+def test_an_invalid_address_is_an_error(url):
     with pytest.raises(ProviderError) as caught:
         OpenAIProvider(KEY, url).complete(ask())
 
@@ -347,7 +347,7 @@ def test_an_address_that_is_none(url):
     assert "OPENAI_BASE_URL" in caught.value.message
 
 
-def test_text_that_cannot_be_sent(provider, vendor):
+def test_unencodable_text_is_an_error(provider, vendor):
     with pytest.raises(ProviderError) as caught:
         provider.complete(ask(prompt="half a \ud800 pair"))
 
@@ -373,7 +373,7 @@ STRAY = {
 }
 
 
-def test_stray_variables_change_nothing(provider, vendor, monkeypatch):
+def test_environment_variables_of_the_sdk_are_ignored(provider, vendor, monkeypatch):
     for name, value in STRAY.items():
         monkeypatch.setenv(name, value)
         monkeypatch.setenv(name.lower(), value)
@@ -388,7 +388,7 @@ def test_stray_variables_change_nothing(provider, vendor, monkeypatch):
     assert not [name for name in request.headers if name.startswith("x-stainless")]
 
 
-def test_without_a_key_no_key_is_sent():
+def test_a_missing_key_is_not_sent():
     with vendors.VendorServer(needs_key=False) as vendor:
         provider = OpenAIProvider(None, vendor.openai_url)
         vendor.script(vendors.ok(ANSWER))
@@ -411,7 +411,7 @@ def test_neither_key_nor_prompt_is_logged(provider, vendor, caplog):
     assert PROMPT not in caplog.text
 
 
-def test_a_model_that_will_end_is_named_once(vendor, caplog):
+def test_a_deprecated_model_is_logged_once(vendor, caplog):
     provider = AnthropicProvider(KEY, vendor.url)
     vendor.always(vendors.ok(ANSWER))
 
@@ -427,24 +427,24 @@ def test_many_threads_share_one_provider(provider, vendor):
 
     with ThreadPoolExecutor(24) as pool:
         calls = [pool.submit(provider.complete, ask(prompt=f"number {n}")) for n in range(24)]
-        vendor.wait_for(24)  # all are in flight at once
+        vendor.wait_for(24)  # all calls run in parallel
         gate.set()
         answers = [json.loads(call.result(30).text)["facts"] for call in calls]
 
     assert answers == [[f"number {n}"] for n in range(24)]
 
 
-def test_a_forgotten_provider_closes_its_connections(vendor):
+def test_a_released_provider_closes_its_connections(vendor):
     vendor.always(vendors.ok(ANSWER))
     for make in (
         lambda: AnthropicProvider(KEY, vendor.url),
         lambda: OpenAIProvider(KEY, vendor.openai_url),
     ):
         make().complete(ask())
-    gc.collect()  # an unclosed socket would warn, and warnings are errors here
+    gc.collect()  # an unclosed socket would raise a warning, and warnings are errors here
 
 
-def test_from_settings_to_an_answer(vendor):
+def test_a_provider_from_settings_gets_a_reply(vendor):
     class Settings:
         anthropic_api_key = None
         openai_api_key = None
@@ -461,7 +461,7 @@ def test_from_settings_to_an_answer(vendor):
     assert vendor.requests[0].model == "llama3"
 
 
-def test_a_provider_registers_by_hand(vendor):
+def test_a_provider_is_registered_manually(vendor):
     registry = ProviderRegistry()
     registry.register(AnthropicProvider(KEY, vendor.url))
     vendor.script(vendors.ok(ANSWER))

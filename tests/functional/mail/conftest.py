@@ -21,7 +21,7 @@ __all__ = ["document", "make_room"]
 
 
 @dataclass
-class Letters:
+class MessageHandler:
     """The handler of the test mail server.
 
     :ivar answers: replies to the next messages, such as ``451 later``; later messages are accepted
@@ -51,26 +51,26 @@ class Letters:
 
 
 @dataclass(frozen=True)
-class Sink:
-    """:ivar settings: that lead to it"""
+class MailServer:
+    """A running mail server, and the settings that select it."""
 
-    letters: Letters
+    handler: MessageHandler
     settings: dict[str, str]
 
 
 @pytest.fixture
-def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sink]:
-    letters = Letters()
-    # What the mail server logs is no line of ours.
+def mail_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
+    handler = MessageHandler()
+    # Ignore the log of the mail server.
     monkeypatch.setattr(logging.getLogger("mail.log"), "disabled", True)
 
     def sign_in(*given: Any) -> AuthResult:
-        letters.signed_in.append((given[-1].login, given[-1].password))
+        handler.signed_in.append((given[-1].login, given[-1].password))
         return AuthResult(success=True)
 
     port = free_port()
     server = Controller(
-        letters, hostname="127.0.0.1", port=port, authenticator=sign_in, auth_require_tls=False
+        handler, hostname="127.0.0.1", port=port, authenticator=sign_in, auth_require_tls=False
     )
     server.start()
     settings = {
@@ -81,5 +81,5 @@ def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sink]:
         "smtp_password": "correct-horse-staple",
         "mail_from": "combine@example.com",
     }
-    yield Sink(letters, settings)
+    yield MailServer(handler, settings)
     server.stop()

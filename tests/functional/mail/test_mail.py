@@ -1,4 +1,4 @@
-"""Mail about reviews and mentions, from the request to the mail server."""
+"""Tests mail about reviews and mentions, from the request to the mail server."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def impatient(monkeypatch):
 
 
 @pytest.fixture
-def mailing(make_app, sink):
-    """The application, with the sink as its mail server."""
-    settings = {f"combine_core.{name}": value for name, value in sink.settings.items()}
+def mailing(make_app, mail_server):
+    """The application, with the test mail server."""
+    settings = {f"combine_core.{name}": value for name, value in mail_server.settings.items()}
     health = {"combine_health.background": "false", "combine_health.details": "always"}
     return make_app(settings | health)
 
@@ -51,12 +51,12 @@ def sessions(mailing):
 
 
 @pytest.fixture
-def working(mailing, sink, database_url):
-    """``with working():`` a worker that sends mail."""
+def working(mailing, mail_server, database_url):
+    """``with working():`` run a worker that sends mail."""
 
     @contextmanager
     def working():
-        settings = CoreSettings(database_url=database_url, **sink.settings)
+        settings = CoreSettings(database_url=database_url, **mail_server.settings)
         worker = make_worker(settings, providers_of(mailing.registry), grace=0.2)
         thread = worker.start()
         try:
@@ -115,7 +115,7 @@ def jobs(sessions):
 def wait_for(condition):
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         threading.Event().wait(0.02)
 
 
@@ -129,12 +129,12 @@ def link_of(message):
     return link.removeprefix("http://localhost:8000")
 
 
-def test_a_review_a_decision_and_a_mention(
-    ada, bob, ask, mention, sink, working, sessions, document
+def test_reviews_decisions_and_mentions_send_mail(
+    ada, bob, ask, mention, mail_server, working, sessions, document
 ):
     review = ask()
     with working():
-        to, message = sink.letters.next()
+        to, message = mail_server.handler.next()
         assert (to, message["To"]) == ([bob.email], bob.email)
         assert message["Subject"] == f"Review: {document['title']}"
         assert message["From"] == "Combine <combine@example.com>"
@@ -142,23 +142,23 @@ def test_a_review_a_decision_and_a_mention(
         assert link_of(message) == f"/reviews/{review['id']}"
         assert "asks you to review version 1 of" in message.get_content()
         assert ("combine", "correct-horse-staple") in [
-            tuple(part.decode() for part in pair) for pair in sink.letters.signed_in
+            tuple(part.decode() for part in pair) for pair in mail_server.handler.signed_in
         ]
         decide(bob, review)
-        to, message = sink.letters.next()
+        to, message = mail_server.handler.next()
         assert to == [ada.email]
         assert message["Subject"] == f"Approved: {document['title']}"
         assert "Approvals: 1 of 1." in message.get_content()
         comment = mention()
-        to, message = sink.letters.next()
+        to, message = mail_server.handler.next()
         assert (to, link_of(message)) == ([bob.email], f"/documents/{document['id']}/comments")
         assert comment["text"] not in message.get_content()
         wait_for(lambda: jobs(sessions)[0] == 0)
-    assert sink.letters.kept.empty()
+    assert mail_server.handler.kept.empty()
 
 
-def test_nobody_gets_mail_about_what_does_not_wait_any_more(
-    ada, bob, ask, mention, sink, working, sessions
+def test_no_mail_is_sent_about_settled_matters(
+    ada, bob, ask, mention, mail_server, working, sessions
 ):
     review = ask()
     ada.client.post_json(f"{API}/reviews/{review['id']}/withdraw", {})
@@ -173,28 +173,28 @@ def test_nobody_gets_mail_about_what_does_not_wait_any_more(
         session.get_one(User, bob.user_id).disabled_at = text("now()")
     with working():
         wait_for(lambda: jobs(sessions)[0] == 0)
-    assert sink.letters.kept.empty()
+    assert mail_server.handler.kept.empty()
 
 
-def test_a_server_that_is_busy_is_asked_again(ask, sink, working, sessions, caplog):
-    sink.letters.answers = ["451 later, bob@example.com"]
+def test_a_busy_server_is_retried(ask, mail_server, working, sessions, caplog):
+    mail_server.handler.answers = ["451 later, bob@example.com"]
     ask()
     with working():
         wait_for(lambda: jobs(sessions)[2] == 1)
-        assert sink.letters.kept.empty()
+        assert mail_server.handler.kept.empty()
         with sessions.begin() as session:
             due = text("UPDATE procrastinate_jobs SET scheduled_at = now() WHERE attempts = 1")
             assert session.execute(due).rowcount == 1
-        sink.letters.next()
+        mail_server.handler.next()
         wait_for(lambda: jobs(sessions)[0] == 0)
     assert "was not sent (SMTPRecipientsRefused 451). It is retried" in caplog.text
     assert "bob@example.com" not in caplog.text
 
 
-def test_what_the_server_refuses_is_given_up_and_shown(
-    mailing, ask, sink, working, sessions, caplog
+def test_a_rejected_message_is_given_up_and_reported(
+    mailing, ask, mail_server, working, sessions, caplog
 ):
-    sink.letters.answers = ["550 nobody is called bob@example.com here"]
+    mail_server.handler.answers = ["550 nobody is called bob@example.com here"]
     ask()
     with working():
         wait_for(lambda: jobs(sessions)[1] == 1)
@@ -209,7 +209,7 @@ def test_what_the_server_refuses_is_given_up_and_shown(
     assert "SMTP_HOST" in check["remedy"]
 
 
-def test_without_a_mail_server_nothing_is_queued(app, sign_in, make_room, run_jobs, dbsession):
+def test_nothing_is_queued_without_a_mail_server(app, sign_in, make_room, run_jobs, dbsession):
     room = make_room(sign_in().client)
     run = room.run(room.add())
     run_jobs()
@@ -219,7 +219,7 @@ def test_without_a_mail_server_nothing_is_queued(app, sign_in, make_room, run_jo
     assert dbsession.execute(text(JOBS)).one()[0] == 0
 
 
-def test_a_request_that_fails_sends_nothing(bob, ask, sessions):
+def test_a_failed_request_sends_nothing(bob, ask, sessions):
     review = ask()
     before = jobs(sessions)[0]
     body = {"decision": "approve", "sha256": "0" * 64}
@@ -227,18 +227,20 @@ def test_a_request_that_fails_sends_nothing(bob, ask, sessions):
     assert jobs(sessions)[0] == before
 
 
-def test_a_server_that_cannot_encrypt_hears_no_password(ask, sink, working, sessions, caplog):
-    sink.settings["smtp_tls"] = "starttls"
+def test_no_password_is_sent_without_encryption(ask, mail_server, working, sessions, caplog):
+    mail_server.settings["smtp_tls"] = "starttls"
     ask()
     with working():
         wait_for(lambda: jobs(sessions)[2] == 1)
     assert "was not sent (SMTPNotSupportedError). It is retried" in caplog.text
-    assert not sink.letters.signed_in
+    assert not mail_server.handler.signed_in
 
 
 @pytest.mark.slow
-def test_a_service_a_worker_and_a_mail_server(start_service, sink, tmp_path, sign_in, add_member):
-    variables = {name.upper(): value for name, value in sink.settings.items()}
+def test_service_worker_and_mail_server_work_together(
+    start_service, mail_server, tmp_path, sign_in, add_member
+):
+    variables = {name.upper(): value for name, value in mail_server.settings.items()}
     served = start_service({"COMBINE_CORE_WORKER": "false", **variables})
     log = tmp_path / "worker.log"
     with log.open("wb") as output:
@@ -261,7 +263,7 @@ def test_a_service_a_worker_and_a_mail_server(start_service, sink, tmp_path, sig
         [document] = ended()
         add_member(project["id"], sign_in("bob@example.com").user_id, Role.REVIEWER)
         review = call(served, token, f"/documents/{document['id']}/reviews", {"version": 1})
-        to, message = sink.letters.next()
+        to, message = mail_server.handler.next()
         assert to == ["bob@example.com"]
         assert f"{served.url.replace('127.0.0.1', 'localhost')}/reviews/{review['id']}" in (
             message.get_content().splitlines()

@@ -1,8 +1,8 @@
-"""Two installations of Combine: today's, and the newest release, from the history of this repository.
+"""Two installations of Combine: the current code, and the newest release from the git history.
 
 The file ``previous_release`` in this folder contains the commit of that release. Update it after
-each release, in the commit after the tag: ``git log -1 --format='%H %s' TAG > previous_release``. Then remove
-the repairs of the release before.
+each release, in the commit after the tag: ``git log -1 --format='%H %s' TAG > previous_release``.
+Then remove the repairs of the earlier release.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ COMMIT = Path(__file__).with_name("previous_release").read_text().split()[0]
 INI = "development.ini"
 _STOP_S = 30
 
-# What keeps a release from being tested: by its commit, a file, a line there, and what replaces it.
+# Repairs without which a release cannot be tested: the commit, a file, a line in it, and its
+# replacement.
 _REPAIRS = {
-    # The worker of 0.1.0 ends at its first statement: it never imports the model of users.
+    # The worker of 0.1.0 fails at its first statement, because it never imports the model of users.
     "0930877dab4e": (
         "combine_core/cli/worker.py",
         "    setup_logging(ini)\n",
@@ -64,7 +65,7 @@ class Code:
 
     :ivar folders: the folders of the three add-ons
     :ivar version: the version that combine_health reports
-    :ivar entry_points: the versions of the distributions that bring its commands, models and settings
+    :ivar entry_points: the versions of the distributions with its commands, models and settings
     """
 
     folders: list[str]
@@ -74,10 +75,10 @@ class Code:
 
 @dataclass(frozen=True)
 class Installation:
-    """Code in a virtual environment, and a folder from which its commands run, as in a container.
+    """Code in a virtual environment, and a working folder for its commands, as in a container.
 
     :ivar python: the interpreter of the virtual environment
-    :ivar home: holds ``development.ini``, and nothing that Python could import
+    :ivar home: contains ``development.ini``, and nothing that Python could import
     """
 
     python: Path
@@ -93,7 +94,7 @@ class Installation:
             "DATABASE_URL": database_url,
             "ALEMBIC_CONFIG": INI,
             "COMBINE_CORE_WORKER": "false",
-            # Packages that are only linked into its virtual environment must not be written to.
+            # Do not write to packages that are only linked into the virtual environment.
             "PYTHONDONTWRITEBYTECODE": "1",
         }
 
@@ -125,14 +126,14 @@ class Installation:
 
     @contextmanager
     def serving(self, database_url: str) -> Iterator[Service]:
-        """Its web process, which answers within the block."""
+        """Run the web process for the block. It responds when the block starts."""
         with self._started(database_url, "pserve", INI) as service:
             service.wait_until_healthy()
             yield service
 
     @contextmanager
     def working(self, database_url: str) -> Iterator[None]:
-        """Its worker, which has ended cleanly after the block."""
+        """Run the worker for the block. It has ended cleanly afterwards."""
         with self._started(database_url, "combine", "worker", "-c", INI) as worker:
             yield
             assert worker.stop() == 0, worker.log()
@@ -162,37 +163,37 @@ class Installation:
                 process.wait()
 
     def _complete(self, command: tuple[str, ...]) -> list[str]:
-        # Past the first line of the script: that of a copied one names another interpreter.
+        # Skip the first line of the script: a copied script names another interpreter there.
         name, *words = command
         return [str(self.python), str(self.python.parent / name), *words]
 
 
-def todays(home: Path) -> Installation:
-    """The code of this checkout, as it is installed for the tests."""
+def install_current_code(home: Path) -> Installation:
+    """Return the code of this checkout, as installed for the tests."""
     home.mkdir()
     shutil.copy(ROOT / INI, home)
     return Installation(Path(sys.executable), home)
 
 
 def install_previous_release(folder: Path) -> Installation:
-    """Install the newest release as its Dockerfile does, on the dependencies of today's.
+    """Install the newest release like its Dockerfile, with the current dependencies.
 
-    Where the history does not go back to it, the test fails in CI and is skipped elsewhere.
+    If the git history does not contain it, the test fails in CI and is skipped elsewhere.
 
-    :param folder: for everything; empty
+    :param folder: an empty folder for all files
     """
     checkout, home, environment = folder / "checkout", folder / "home", folder / "environment"
     _check_out(checkout)
     home.mkdir()
     (checkout / INI).rename(home / INI)
-    # The ini file of 0.1.0 names the migrations beside it; later ones name those that are installed.
+    # The ini file of 0.1.0 uses the migrations beside it. Later ones use the installed migrations.
     shutil.copytree(checkout / "alembic", home / "alembic")
     venv.create(environment, symlinks=True)
     paths = {"base": str(environment), "platbase": str(environment)}
     for scheme in ("purelib", "platlib"):
         target = Path(sysconfig.get_path(scheme, "venv", paths))
         for source in Path(sysconfig.get_path(scheme)).iterdir():
-            # Everything but today's Combine.
+            # Link everything except the current Combine.
             link = target / source.name
             if not re.search("pyramid_combine|^combine", source.name) and not link.exists():
                 link.symlink_to(source)

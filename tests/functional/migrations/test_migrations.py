@@ -1,4 +1,4 @@
-"""Every migration goes up, down and up again, and the models match what they leave."""
+"""Tests that every migration can be applied, undone and applied again, and that it matches the models."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def alembic_engine(empty_database: str) -> Engine:
 
 
 @pytest.mark.slow
-def test_two_at_once_migrate_one_after_the_other(
+def test_parallel_migrations_run_one_after_the_other(
     alembic_config: Config, empty_database: str
 ) -> None:
-    """The lock of the first is held; the second waits for it instead of failing half-way."""
+    """The first holds the lock. The second waits for it instead of failing."""
     first = _alembic(empty_database, "upgrade", "head")
     second = _alembic(empty_database, "upgrade", "head")
     for process in (first, second):
@@ -81,7 +81,9 @@ def test_two_at_once_migrate_one_after_the_other(
 
 
 @pytest.mark.slow
-def test_the_second_says_for_whom_it_waits(alembic_config: Config, empty_database: str) -> None:
+def test_a_waiting_migration_names_the_lock_holder(
+    alembic_config: Config, empty_database: str
+) -> None:
     with psycopg2.connect(empty_database, application_name="combine migrate") as first:
         pid = first.info.backend_pid
         with first.cursor() as cursor:
@@ -92,7 +94,7 @@ def test_the_second_says_for_whom_it_waits(alembic_config: Config, empty_databas
         said = ""
         while "Waiting for another migration" not in said:
             said = second.stdout.readline()
-            assert said, "it ended"
+            assert said, "the process ended"
         assert f"combine migrate (pid {pid}, idle, query" in said
     first.close()
     output, _ = second.communicate(timeout=60)
@@ -100,7 +102,7 @@ def test_the_second_says_for_whom_it_waits(alembic_config: Config, empty_databas
 
 
 @pytest.mark.slow
-def test_a_lock_timeout_names_who_holds_the_lock(
+def test_a_lock_timeout_names_the_lock_holder(
     alembic_config: Config, empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command.upgrade(alembic_config, "0001")
@@ -119,9 +121,9 @@ def test_a_lock_timeout_names_who_holds_the_lock(
     assert message_of(caught.value) == said
 
 
-def test_a_revision_that_fails_leaves_nothing(alembic_config: Config, empty_database: str) -> None:
+def test_a_failed_revision_changes_nothing(alembic_config: Config, empty_database: str) -> None:
     with psycopg2.connect(empty_database) as connection, connection.cursor() as cursor:
-        # A table in the way of the last revision but one.
+        # A table prevents the last revision but one.
         cursor.execute("CREATE TABLE procrastinate_jobs (id int)")
     with pytest.raises(psycopg2.Error):
         command.upgrade(alembic_config, "0002")
@@ -133,8 +135,8 @@ def test_a_revision_that_fails_leaves_nothing(alembic_config: Config, empty_data
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_runbook(empty_database: str) -> None:
-    """`alembic upgrade head`, `current` and `downgrade -1`, by ALEMBIC_CONFIG and by -c."""
+def test_the_commands_of_the_runbook_work(empty_database: str) -> None:
+    """The commands are `alembic upgrade head`, `current` and `downgrade -1`, with ALEMBIC_CONFIG and -c."""
 
     def alembic(*words: str, bare: bool = True) -> str:
         process = _alembic(empty_database, *words, bare=bare)
@@ -152,7 +154,7 @@ def test_the_commands_of_the_runbook(empty_database: str) -> None:
     assert f"{head} (head)" not in current
 
 
-def test_a_database_that_is_away_is_named_without_a_password() -> None:
+def test_an_unreachable_database_is_named_without_its_password() -> None:
     process = _alembic("postgresql://combine:canary-password@127.0.0.1:1/combine", "current")
     output, _ = process.communicate(timeout=60)
     assert process.returncode != 0
@@ -160,7 +162,7 @@ def test_a_database_that_is_away_is_named_without_a_password() -> None:
     assert "canary-password" not in output
 
 
-def test_a_new_revision_lands_in_the_folder_of_the_checkout(tmp_path: Path) -> None:
+def test_a_new_revision_is_created_in_the_checkout(tmp_path: Path) -> None:
     for name in ("alembic", "combine_core", "combine_auth", "combine_health"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, tmp_path / name, symlinks=True, ignore=ignored)

@@ -1,7 +1,7 @@
-"""The newest release runs on the schema that today's code has migrated and written to.
+"""Tests that the newest release runs on a schema that the current code has migrated and used.
 
-The rollback of the runbook rests on it, and so does every rolling update: then both are at work. What
-runs here are two installations, with web processes and workers of their own.
+The rollback in the runbook depends on it, and so does every rolling update, in which both run. The
+tests run two installations with their own web processes and workers.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from tests.functional.migrations.installed import (
     todays,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # it installs the older release
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # this installs the older release
 
 PATIENCE_S = 60
-# Whom the button of development signs in.
+# The user of the development sign-in button.
 SOMEBODY = "local@localhost"
 ADA = "ada@example.com"
 KINDS = ("sources", "runs", "documents")
@@ -41,7 +41,7 @@ Who pays for the new seal?
 
 
 class Client:
-    """Somebody who uses a web process: with a token, or with the session of a browser."""
+    """A client of a web process, with a token or with the session of a browser."""
 
     def __init__(self, service: Service, session: requests.Session) -> None:
         self._service = service
@@ -64,7 +64,7 @@ class Client:
         return self.post(f"/projects/{project}/runs", order)["id"]
 
     def version_of(self, run: str) -> str:
-        """The path of the version that a run writes, once a worker has done it."""
+        """Return the path of the version that a run creates, after a worker has executed it."""
         deadline = time.monotonic() + PATIENCE_S
         while (found := self.get(f"/runs/{run}"))["state"] == "running":
             assert time.monotonic() < deadline, found
@@ -94,25 +94,27 @@ def url(make_database: MakeDatabase) -> str:
     return make_database()
 
 
-def test_the_older_installation_has_no_code_of_today(older: Installation, url: str) -> None:
+def test_the_older_installation_contains_no_current_code(older: Installation, url: str) -> None:
     code = older.code(url)
     assert all(Path(one).is_relative_to(older.python.parents[1]) for one in code.folders)
     assert code.entry_points == [code.version]
 
 
-def test_both_work_on_the_newer_schema(older: Installation, newer: Installation, url: str) -> None:
-    """A rolling update, and the way back from it: web processes and workers of both come and go."""
+def test_both_versions_work_on_the_newer_schema(
+    older: Installation, newer: Installation, url: str
+) -> None:
+    """In a rolling update and its rollback, web processes and workers of both versions start and stop."""
     with newer.serving(url) as new_web, older.serving(url) as old_web:
         _until_ready(old_web)
         assert _detailed(old_web)["version"] == older.code(url).version
         position = "at head" if _head(older, url) == head_revision() else "ahead"
-        assert _position(old_web) == position
+        assert _schema_revision(old_web) == position
 
         token = _make_token(newer, url)
         new, old = _program(new_web, token), _program(old_web, token)
         new.post("/projects", {"name": "Bakery"})
         from_new = new.add_source("bakery", "from-new.md")
-        # By somebody whom today's code has let in.
+        # The current code has created this user.
         adas_token = _make_token(newer, url, ADA)
         ada = _program(old_web, adas_token)
         link = new.post("/projects/bakery/invitations", {"role": "writer"})["link"]
@@ -121,13 +123,13 @@ def test_both_work_on_the_newer_schema(older: Installation, newer: Installation,
         from_old = ada.add_source("bakery", "from-old.md")
         made = []
         for one in (older, newer):
-            # Before there is a worker of either, so that this one works on the runs of both.
+            # No worker runs yet, so that this one works on the runs of both versions.
             by_new, by_old = (asked.start_run("bakery", from_new, from_old) for asked in (new, old))
             with one.working(url):
-                # Each looks at the run that the other has started.
+                # Each shows the run that the other has started.
                 made.append(new.version_of(by_old))
                 if one is older:
-                    # Its line is of a format that the older release cannot read.
+                    # The older release cannot read the format of this line.
                     left = by_new
                     assert new.get(f"/runs/{left}")["state"] == "running"
                 else:
@@ -143,9 +145,7 @@ def test_both_work_on_the_newer_schema(older: Installation, newer: Installation,
             _assert_the_same(old.get(path), new.get(path))
 
 
-def test_who_is_signed_in_at_one_is_signed_in_at_the_other(
-    older: Installation, newer: Installation, url: str
-) -> None:
+def test_both_versions_accept_a_session(older: Installation, newer: Installation, url: str) -> None:
     with newer.serving(url) as new_web, older.serving(url) as old_web:
         for session in (_sign_in(new_web), _sign_in(old_web)):
             for web in (new_web, old_web):
@@ -156,12 +156,12 @@ def test_who_is_signed_in_at_one_is_signed_in_at_the_other(
                 assert _program(web, token).get("/me")["email"] == SOMEBODY
 
 
-def test_the_older_rolls_the_schema_back(
+def test_the_older_version_undoes_the_migrations(
     older: Installation, newer: Installation, url: str
 ) -> None:
-    """The last step of the runbook's rollback: `alembic downgrade -1`, for each newer revision."""
+    """The last step of the rollback in the runbook is `alembic downgrade -1` for each newer revision."""
     token = _make_token(newer, url)
-    # Rows in the tables that go.
+    # Add rows to the tables that will be dropped.
     words = ("client", "create", "Timer", "--service", "--owner", SOMEBODY, "-c", INI)
     newer.run(url, "combine", *words)
     with newer.serving(url) as service:
@@ -177,14 +177,14 @@ def test_the_older_rolls_the_schema_back(
         older.run(url, "alembic", "downgrade", "-1")
     with older.serving(url) as service:
         _until_ready(service)
-        assert _position(service) == "at head"
+        assert _schema_revision(service) == "at head"
         old = _program(service, token)
         _assert_the_same(old.get(_path(before)), before)
         run = old.start_run("bakery", source, old.add_source("bakery", "more.md"))
         with older.working(url):
             after = old.get(old.version_of(run))
 
-    # Forward again, with what was written in between.
+    # Upgrade again, with the data that was added in the meantime.
     newer.run(url, "alembic", "upgrade", "head")
     with newer.serving(url) as service:
         _until_ready(service)
@@ -205,7 +205,7 @@ def _make_token(installation: Installation, url: str, user: str = SOMEBODY) -> s
 
 
 def _sign_in(service: Service) -> requests.Session:
-    """A browser in which somebody has pressed the button of development."""
+    """Return a browser after a press of the development sign-in button."""
     session = requests.Session()
     page = BeautifulSoup(session.get(f"{service.url}/auth/sign-in", timeout=30).text, "html.parser")
     [form] = (form for form in page.find_all("form") if form["action"].endswith("/local"))
@@ -218,8 +218,8 @@ def _detailed(service: Service) -> Any:
     return requests.get(f"{service.url}/health/detailed", timeout=10).json()
 
 
-def _position(service: Service) -> str:
-    """Where the schema is, as the service sees it."""
+def _schema_revision(service: Service) -> str:
+    """Return the revision of the schema, as the service reports it."""
     return _detailed(service)["checks"]["migrations"]["data"]["position"]
 
 
@@ -238,7 +238,7 @@ def _path(version: Any) -> str:
 
 
 def _assert_the_same(version: Any, other: Any) -> None:
-    """Two answers about a version of a document; newer code may say more about it."""
+    """Check that two responses about a version agree. Newer code may return more fields."""
     assert "We decided to replace the door seal by Friday." in str(version["content"])
     for key in ("content", "sha256", "flagged", "run_id", "created_at"):
         assert version[key] == other[key], key
@@ -251,7 +251,7 @@ def _ids(page: Any) -> list[str]:
 
 
 def _head(installation: Installation, url: str) -> str:
-    """The newest revision that an installation has a file of."""
+    """Return the newest revision that an installation has a file of."""
     return installation.run(url, "alembic", "heads").split()[0]
 
 

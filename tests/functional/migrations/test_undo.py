@@ -1,7 +1,7 @@
-"""The rollback of the runbook: an older checkout undoes a revision whose file it does not have.
+"""Tests that an older checkout undoes a revision without its file, as the rollback needs.
 
-Here this checkout is the older one; a copy of it with one or two more revisions is the newer. What the
-newest release does on the schema of this checkout is in test_previous_release.py.
+Here this checkout is the older one, and a copy with one or two more revisions is the newer one.
+test_previous_release.py tests the newest release on the schema of this checkout.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from tests.conftest import MakeDatabase
 ROOT = Path(__file__).parents[3]
 HEAD = head_revision()
 
-# What a newer release might do; with signs that drivers and SQLAlchemy take for parameters.
+# Changes that a newer release might make, with characters that drivers and SQLAlchemy read as
+# parameters.
 ADDED = f'''"""A colour for each project.
 
 Revision ID: new1
@@ -86,10 +87,10 @@ def downgrade():
 
 
 class Version:
-    """A checkout, and alembic there.
+    """A checkout, and alembic in it.
 
-    Only the revisions of two versions differ here, so alembic runs in this process, where a start costs
-    nothing. `process` calls it as an operator does, with the ini file.
+    The versions differ only in their revisions, so alembic runs in this process, which saves
+    starting one. `process` calls it like an operator, with the ini file.
     """
 
     def __init__(self, revisions: Path, url: str) -> None:
@@ -97,7 +98,7 @@ class Version:
         self._url = url
 
     def run(self, *words: str) -> tuple[int, str]:
-        """The exit status and all output of one command."""
+        """Return the exit status and the complete output of a command."""
         output = io.StringIO()
         config = Config(stdout=output)
         config.set_main_option("script_location", str(self._revisions).replace("%", "%%"))
@@ -123,7 +124,7 @@ class Version:
         return output
 
     def process(self, *words: str) -> tuple[int, str]:
-        """The same in a process in this checkout, whose ini file names its own revisions."""
+        """Do the same in a process in this checkout, whose ini file names its own revisions."""
         assert self._revisions == migrations_folder()
         done = subprocess.run(
             [sys.executable, "-c", "from alembic.config import main; main()", *words],
@@ -144,7 +145,7 @@ class Version:
 
 @pytest.fixture
 def url(make_database: MakeDatabase) -> str:
-    """A migrated database with a row of the older version."""
+    """The URL of a migrated database with a row of the older version."""
     url = make_database()
     _execute(url, "INSERT INTO projects (id, slug, name) VALUES (gen_random_uuid(), 'a', 'A %s')")
     return url
@@ -166,7 +167,9 @@ def newer(url: str, tmp_path: Path) -> Version:
 
 
 @pytest.mark.slow
-def test_the_older_version_undoes_step_by_step(url: str, older: Version, newer: Version) -> None:
+def test_the_older_version_undoes_revisions_step_by_step(
+    url: str, older: Version, newer: Version
+) -> None:
     before = _schema(url)
     assert "-> new2" in newer.alembic("upgrade", "head")
     _execute(url, "UPDATE projects SET colour = 'red'")
@@ -174,7 +177,7 @@ def test_the_older_version_undoes_step_by_step(url: str, older: Version, newer: 
     current = older.alembic("current")
     assert "new2 (head)" in current
     assert f"ahead of this code, which knows {HEAD}" in current
-    # The service `migrate` of the older version accepts it, and changes nothing.
+    # The service `migrate` of the older version accepts the schema and changes nothing.
     assert "Running" not in older.alembic("upgrade", "head")
     assert _revisions(url) == ["new2"]
 
@@ -186,13 +189,13 @@ def test_the_older_version_undoes_step_by_step(url: str, older: Version, newer: 
 
     assert _schema(url) == before
     assert _one(url, "SELECT name FROM projects") == "A %s"
-    # And forward again.
+    # Upgrade again.
     newer.alembic("upgrade", "head")
     assert _revisions(url) == ["new2"]
 
 
 @pytest.mark.slow
-def test_the_older_version_goes_back_to_a_revision_by_name(
+def test_the_older_version_goes_back_to_a_named_revision(
     url: str, older: Version, newer: Version
 ) -> None:
     before = _schema(url)
@@ -204,7 +207,7 @@ def test_the_older_version_goes_back_to_a_revision_by_name(
 
 
 @pytest.mark.slow
-def test_an_undo_that_fails_leaves_everything(url: str, older: Version, newer: Version) -> None:
+def test_a_failed_undo_changes_nothing(url: str, older: Version, newer: Version) -> None:
     newer.alembic("upgrade", "new1")
     _execute(url, "UPDATE projects SET colour = '%s:last'")
     before = _schema(url)
@@ -213,7 +216,7 @@ def test_an_undo_that_fails_leaves_everything(url: str, older: Version, newer: V
     assert "somebody wants to keep 100% of the colours" in output
     assert _revisions(url) == ["new1"]
     assert _schema(url) == before
-    # Once its cause is gone, it works.
+    # It works once the cause is removed.
     _execute(url, "UPDATE projects SET colour = NULL")
     older.alembic("downgrade", "-1")
     assert _revisions(url) == [HEAD]
@@ -221,10 +224,10 @@ def test_an_undo_that_fails_leaves_everything(url: str, older: Version, newer: V
 
 @pytest.mark.parametrize("words", [("current",), ("upgrade", "head"), ("downgrade", "-1")])
 @pytest.mark.slow
-def test_an_unknown_history_is_refused(url: str, older: Version, words: tuple[str, ...]) -> None:
+def test_an_unknown_history_is_rejected(url: str, older: Version, words: tuple[str, ...]) -> None:
     _execute(url, "UPDATE alembic_version SET version_num = 'feed'")
     before = _schema(url)
-    # As an operator sees it: the process's own status and words.
+    # An operator sees the exit status and the messages of the process.
     code, output = (older.process if words == ("current",) else older.run)(*words)
     assert code != 0
     assert "The database is at revision feed, which this code does not know" in output
@@ -234,14 +237,16 @@ def test_an_unknown_history_is_refused(url: str, older: Version, words: tuple[st
 
 
 @pytest.mark.slow
-def test_what_is_stored_is_what_is_applied(url: str, older: Version, newer: Version) -> None:
+def test_the_stored_downgrade_equals_the_applied_one(
+    url: str, older: Version, newer: Version
+) -> None:
     ours = [one.revision for one in ScriptDirectory(str(migrations_folder())).walk_revisions()]
     assert _stored(url) == set(ours)
     newer.alembic("upgrade", "head")
     assert _stored(url) == {*ours, "new1", "new2"}
     older.alembic("downgrade", "-1")
     assert _stored(url) == {*ours, "new1"}
-    # Below the revision that makes the table there is none, and nothing stumbles over that.
+    # Below the revision that creates the table, the table does not exist, and nothing fails.
     newer.alembic("downgrade", "base")
     assert _one(url, "SELECT to_regclass('schema_undo')") is None
     newer.alembic("upgrade", "head")
@@ -261,7 +266,7 @@ def test_what_is_stored_is_what_is_applied(url: str, older: Version, newer: Vers
         pytest.param("pass", id="nothing"),
     ],
 )
-def test_a_downgrade_that_is_not_sql_alone_is_refused(
+def test_a_downgrade_with_other_code_than_sql_is_rejected(
     url: str, newer: Version, tmp_path: Path, downgrade: str
 ) -> None:
     head, _, _ = ADDED.partition("def downgrade")
@@ -270,7 +275,7 @@ def test_a_downgrade_that_is_not_sql_alone_is_refused(
     script = ScriptDirectory(str(tmp_path / "newer")).get_revision("new1")
     with pytest.raises(CannotUndoError, match="new1"):
         render(script)
-    if downgrade == "pass":  # the way from there to the refusal is one
+    if downgrade == "pass":  # there is one path from there to the error
         before = _schema(url)
         code, output = newer.run("upgrade", "head")
         assert code != 0
@@ -285,7 +290,7 @@ def test_each_of_our_downgrades_can_be_stored(script: Script) -> None:
     assert render(script)
 
 
-def test_the_way_back() -> None:
+def test_the_path_of_downgrades_is_found() -> None:
     parents = {"e": "d", "d": "c", "c": "b", "x": None, "y": "z", "z": "y"}
     assert unknown_ancestry("b", {"a", "b"}, parents) == []
     assert unknown_ancestry("e", {"a", "b"}, parents) == ["e", "d", "c"]
@@ -322,7 +327,7 @@ def _stored(url: str) -> set[str]:
 
 
 def _schema(url: str) -> list[Any]:
-    """Every column and constraint there is."""
+    """Return all columns and constraints."""
     return _all(
         url,
         """

@@ -1,4 +1,4 @@
-"""A small application on a real database, and its log as people and machines read it."""
+"""Fixtures for a small application on a real database, and for its log as text and JSON."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from combine_core.settings.database_url import parse_database_url
 
 
 class Lines:
-    """Lines in both forms: all of combine_core, and of whom a test wants to hear besides."""
+    """Log lines in both formats, from combine_core and from other loggers that a test adds."""
 
     def __init__(self) -> None:
         self._text, self._json = io.StringIO(), io.StringIO()
@@ -35,17 +35,17 @@ class Lines:
             handler.addFilter(RequestFilter())
 
     def text(self, having: str = "") -> list[str]:
-        """Lines for people that contain `having`."""
+        """Return the text lines that contain `having`."""
         return [line for line in self._text.getvalue().splitlines() if having in line]
 
     def json(self, having: str = "") -> list[dict[str, Any]]:
-        """Lines for machines whose message contains `having`."""
+        """Return the JSON lines whose message contains `having`."""
         lines = [json.loads(line) for line in self._json.getvalue().splitlines()]
         return [line for line in lines if having in line["message"]]
 
     @contextmanager
     def hearing(self, name: str) -> Iterator[None]:
-        """Within the block, what the logger of this name says is among the lines."""
+        """Add the logger of this name for the block."""
         logger = logging.getLogger(name)
         level = logger.level
         logger.setLevel(logging.INFO)
@@ -66,7 +66,7 @@ def lines() -> Iterator[Lines]:
 
 @dataclass(frozen=True)
 class Served:
-    """An application with one view, at ``/view``, whose route is called ``api.v1.view``."""
+    """An application with one view at ``/view``, whose route is called ``api.v1.view``."""
 
     client: TestApp
     engine: Engine
@@ -80,7 +80,7 @@ Serve = Callable[..., Served]
 
 @pytest.fixture
 def serve(database_url: str) -> Iterator[Serve]:
-    """``serve(view, slow_query_ms="1")``: the view gets the request; its answer is "ok"."""
+    """``serve(view, slow_query_ms="1")``: the view gets the request, and the response is "ok"."""
     engines = []
 
     def serve(view: Callable[[Any], object], **settings: str) -> Served:

@@ -14,7 +14,7 @@ from combine_core.observe.context import working_at
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The pool's clock, which the test turns."""
+    """The clock of the pool, which the test sets."""
 
     class Clock:
         now = 1000.0
@@ -27,7 +27,7 @@ def clock(monkeypatch):
     return clock
 
 
-def test_a_request_that_keeps_its_connection(serve, lines, clock):
+def test_a_request_that_keeps_its_connection_is_reported(serve, lines, clock):
     kept = []
     served = serve(lambda request: kept.append(request.registry and served.engine.connect()))
     watch = LeakWatch(30, lambda: [served.engine.pool])
@@ -51,7 +51,7 @@ def test_a_request_that_keeps_its_connection(serve, lines, clock):
     assert len(lines.json("leak")) == 1
 
 
-def test_the_next_leak_of_the_same_connection_is_news(make, lines, clock):
+def test_another_leak_of_the_same_connection_is_reported(make, lines, clock):
     engine = make(pool_size=1)
     watch = LeakWatch(30, lambda: [engine.pool])
     for _ in range(2):
@@ -62,7 +62,7 @@ def test_the_next_leak_of_the_same_connection_is_news(make, lines, clock):
     assert len(lines.json("leak")) == 2
 
 
-def test_a_connection_that_was_given_back_is_none(make, lines, clock):
+def test_a_returned_connection_is_not_a_leak(make, lines, clock):
     engine = make()
     with engine.connect() as connection:
         connection.execute(text("SELECT 1"))
@@ -72,7 +72,7 @@ def test_a_connection_that_was_given_back_is_none(make, lines, clock):
     assert engine.pool.holders() == []
 
 
-def test_a_connection_that_broke_or_was_detached_is_not_held(make):
+def test_a_broken_or_detached_connection_is_not_held(make):
     engine = make()
     with engine.connect() as connection:
         connection.invalidate()
@@ -82,7 +82,7 @@ def test_a_connection_that_broke_or_was_detached_is_not_held(make):
         assert engine.pool.holders() == []
 
 
-def test_a_pool_that_is_made_anew_counts_for_itself(make):
+def test_a_recreated_pool_is_counted_separately(make):
     engine = make()
     before = engine.pool
     engine.dispose()
@@ -105,7 +105,7 @@ def test_the_watch_keeps_no_pool_alive(make):
     watch.check()
 
 
-def test_a_used_up_pool_names_who_uses_it(make, lines):
+def test_an_exhausted_pool_names_the_connection_holders(make, lines):
     engine = make(pool_size=1)
     engine.pool._timeout = 0.01
     with (
@@ -123,18 +123,18 @@ def test_a_used_up_pool_names_who_uses_it(make, lines):
     assert line["level"] == "WARNING"
 
 
-def test_open_connections_are_those_of_all_pools(make):
+def test_open_connections_of_all_pools_are_counted(make):
     before = pool.open_connections()
     one, other = make(), make()
     with one.connect(), one.connect(), other.connect():
         assert pool.open_connections() == before + 3
-    assert pool.open_connections() == before + 3  # lying ready
+    assert pool.open_connections() == before + 3  # idle in the pool
     one.dispose()
     other.dispose()
     assert pool.open_connections() == before
 
 
-def test_who_makes_a_connection_waits_for_none_of_ours(make):
+def test_opening_a_connection_does_not_count_as_waiting(make):
     engine = make(pool_size=1, max_overflow=0)
     readings = []
 

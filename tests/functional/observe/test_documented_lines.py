@@ -1,4 +1,4 @@
-"""docs/logging.md shows the lines that there are: each is made to happen, and compared."""
+"""Tests that docs/logging.md shows the real log lines: the tests provoke and compare each one."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def documented(language: str) -> list[str]:
 
 
 def form(line: str) -> str:
-    """The line without what differs from one time to the next; error codes stay."""
+    """Return the line without its variable parts. Error codes stay."""
     line = re.sub(r"\[[0-9a-f]{16}\]", "[ID]", line)
     line = re.sub(r"request [0-9a-f]{16}, thread [\w-]+", "request ID, thread NAME", line)
     line = re.sub(r"(?<![\w-])(?!57014|55P03)\d[\d.:TZ-]*", "N", line)
@@ -77,7 +77,7 @@ def without_database(request):
 
 @pytest.fixture
 def all_lines(serve, make, lines):
-    """Lines of every kind."""
+    """Log lines of every kind."""
     serve(slow, slow_query_ms="15", slow_request_ms="20").client.get("/view")
     serve(busy).client.get("/view")
     serve(out_of_time).client.get("/view")
@@ -129,27 +129,27 @@ def all_lines(serve, make, lines):
     return lines
 
 
-def test_each_line_on_the_page_is_real_and_each_kind_is_there(all_lines):
-    # On a busy machine any statement can be slow; the page shows the one that sleeps.
+def test_the_page_shows_real_lines_of_every_kind(all_lines):
+    # On a busy machine any statement can be slow. The page shows the one that sleeps.
     real = {form(line) for line in all_lines.text() if not re.search("slow query.*number", line)}
     assert {form(line) for line in documented("text")} == real
 
 
-def test_json_lines_have_the_fields_of_the_page(all_lines):
+def test_json_lines_have_the_documented_fields(all_lines):
     (example,) = map(json.loads, documented("json"))
     by_logger = {}
     for line in all_lines.json():
         by_logger.setdefault(line["logger"], []).append(line)
     assert list(by_logger["combine_core.access"][0]) == list(example)
-    del example["client"]  # of requests alone
+    del example["client"]  # only requests have these fields
     for line in all_lines.json():
         assert list(line)[: len(example)] == list(example)
         for field in line.keys() - example.keys():
             assert f"`{field}`" in PAGE, line
 
 
-def test_the_words_of_the_runbook_find_them(all_lines):
-    """docker-compose logs app | grep -i "slow\\|timeout", and grep -i memory."""
+def test_the_search_words_of_the_runbook_find_the_lines(all_lines):
+    r"""The commands are: docker-compose logs app | grep -i "slow\|timeout", and grep -i memory."""
     for line in all_lines.text():
         slow = re.search("slow|timeout", line, re.IGNORECASE)
         memory = re.search("memory", line, re.IGNORECASE)

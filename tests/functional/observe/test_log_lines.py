@@ -1,4 +1,4 @@
-"""Log lines of a process that an ini file has set up as pserve does it."""
+"""Tests the log lines of a process that an ini file has configured, as pserve does."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def lines(ini: str, tmp_path: Path, **environ: str) -> list[str]:
         env={
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
-            # Pyramid 2.1 warns of its own use of pkg_resources.
+            # Pyramid 2.1 warns about its own use of pkg_resources.
             "PYTHONWARNINGS": "ignore",
             "ENVIRONMENT": "development",
             "ANTHROPIC_API_KEY": "canary-secret-of-anthropic",
@@ -69,7 +69,7 @@ def lines(ini: str, tmp_path: Path, **environ: str) -> list[str]:
 
 @pytest.mark.parametrize("ini", ["development.ini", "production.ini"])
 @pytest.mark.slow
-def test_lines_for_people(tmp_path, ini):
+def test_text_lines(tmp_path, ini):
     said = lines(ini, tmp_path)
     heads = [line for line in said if not line.startswith("    ")]
     assert [line.split(" ", 1)[1] for line in heads[:2]] == [
@@ -80,7 +80,7 @@ def test_lines_for_people(tmp_path, ini):
     assert "    ValueError: *** at postgresql://***@db/x" in said
 
 
-def test_lines_for_machines(tmp_path):
+def test_json_lines(tmp_path):
     said = [json.loads(line) for line in lines("production.ini", tmp_path, LOG_FORMAT="json")]
     view, failed, access = said
     assert view["message"] == "in the view"
@@ -91,7 +91,7 @@ def test_lines_for_machines(tmp_path):
     assert {line["request_id"] for line in said} == {"abcd-1234"}
 
 
-def test_the_level_from_the_environment(tmp_path):
+def test_the_environment_sets_the_level(tmp_path):
     assert any("debugging" in line for line in lines("production.ini", tmp_path, LOG_LEVEL="debug"))
     said = lines("production.ini", tmp_path, LOG_LEVEL="error")
     assert not any("in the view" in line for line in said)

@@ -1,4 +1,4 @@
-"""A service in a control group with little memory: uploads do not end it, and the log speaks of kills."""
+"""Tests a service in a control group with little memory: uploads do not kill it, and kills are logged."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Group:
         self._limit.write_text(str(size))
 
     def used(self) -> int:
-        """The bytes in use by the processes, without the files that the kernel keeps in memory."""
+        """Return the bytes that the processes use, without the file cache of the kernel."""
         lines = (self.folder / "memory.stat").read_text().splitlines()
         values = {name: int(value) for name, _, value in map(str.partition, lines, repeat(" "))}
         return values.get("anon", 0) + values.get("rss", 0)
@@ -54,10 +54,10 @@ class Group:
         (self.folder / "cgroup.procs").write_text(str(pid))
 
     def remove(self) -> None:
-        """Remove the group, whose processes have ended."""
+        """Remove the group after its processes have ended."""
         deadline = time.monotonic() + 60
         while self.folder.exists() and time.monotonic() < deadline:
-            with suppress(OSError):  # the kernel has not cleaned up after the last process yet
+            with suppress(OSError):  # the kernel is still cleaning up after the last process
                 self.folder.rmdir()
             time.sleep(0.05)
 
@@ -101,7 +101,7 @@ def token_and_path(database_url: str) -> tuple[str, str]:
 
 
 @pytest.mark.slow
-def test_parallel_uploads_are_refused_rather_than_fatal(
+def test_parallel_uploads_are_rejected_and_do_not_kill_the_service(
     group: Group, start_service: StartService, token_and_path: tuple[str, str]
 ) -> None:
     token, path = token_and_path
@@ -110,7 +110,7 @@ def test_parallel_uploads_are_refused_rather_than_fatal(
     group.take(service.process.pid)
     service.wait_until_healthy()
     assert "memory: limit 240 MiB (container)" in service.log()
-    # There is room for one upload, and too little for two.
+    # There is memory for one upload, but not for two.
     group.limit(group.used() + ROOM)
     text = LINE * (4 * 2**20 // len(LINE.encode()) - 1)
     body = json.dumps({"name": "a.md", "text": text}, ensure_ascii=False).encode()
@@ -135,13 +135,13 @@ def test_parallel_uploads_are_refused_rather_than_fatal(
             assert problem["type"] == "urn:combine:problem:memory-short"
     assert "killed" not in service.log()
 
-    # A process beside it that needs too much is killed, which the service reports.
+    # Another process that needs too much is killed, and the service reports it.
     beside = subprocess.Popen(
         [sys.executable, "-c", "input(); x = b'x' * 400_000_000; input()"],
         stdin=subprocess.PIPE,
         start_new_session=True,
     )
-    # The kernel prefers it to the service.
+    # The kernel kills this process before the service.
     Path(f"/proc/{beside.pid}/oom_score_adj").write_text("1000")
     group.take(beside.pid)
     beside.communicate(b"\n")

@@ -16,9 +16,9 @@ from tests.conftest import free_port
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 60
 
-# What the shell does with the output of pserve. /dev/full answers each write as a full disk does; a
-# limit on the size of files fills one while the service runs, and so does a reader that goes away.
-# (pserve itself does not start where it cannot print on stderr that it starts.)
+# Shell redirections of the output of pserve. /dev/full fails each write like a full disk. A limit
+# on the file size and a reader that ends both fail during operation. (pserve itself does not start
+# if it cannot print to stderr.)
 PLACES = {
     "a disk that gets full": "ulimit -f 4; exec pserve {ini} >log 2>&1",
     "a full disk for the output": "exec pserve {ini} >/dev/full 2>/dev/null",
@@ -47,7 +47,8 @@ def start(database_url, tmp_path):
                 "DATABASE_URL": database_url,
                 "LISTEN": "127.0.0.1",
                 "PORT": str(port),
-                # Where files may not grow, Python leaves half a module's code behind, for all.
+                # With a limit on the file size, Python would leave truncated bytecode behind, for
+                # all tests.
                 "PYTHONDONTWRITEBYTECODE": "1",
                 **log_everything,
                 **environment,
@@ -85,7 +86,7 @@ def wait_for(url, status):
 @pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_requests_are_answered(start, tmp_path, place, form):
+def test_requests_get_responses(start, tmp_path, place, form):
     url = start(PLACES[place], LOG_FORMAT=form)
     wait_for(f"{url}/health/ready", 200)
     for _ in range(20):
@@ -94,6 +95,6 @@ def test_requests_are_answered(start, tmp_path, place, form):
         assert status_of(f"{url}/nowhere") == 404
     assert status_of(f"{url}/health/ready") == 200
     log = tmp_path / "log"
-    if log.exists():  # less was written than there was to say
+    if log.exists():  # the log is incomplete
         assert 0 < log.stat().st_size <= 4096
         assert log.read_text().count("/auth/sign-in") < 20

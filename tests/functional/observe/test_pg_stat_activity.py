@@ -1,4 +1,4 @@
-"""The runbook's query for long statements leads to the code that sent them."""
+"""Tests that the query of the runbook for long statements shows the code that sent them."""
 
 import threading
 
@@ -14,12 +14,12 @@ RUNBOOK = """
 """
 
 
-def test_a_long_statement_of_a_request(serve, lines, database_url):
+def test_a_long_statement_names_its_request(serve, lines, database_url):
     ended = []
 
     def view(request):
         with pytest.raises(DBAPIError) as caught:
-            # Longer than the view shows, so that what stands at the end would be cut off.
+            # It is longer than the view shows, so a comment at its end would be cut off.
             request.dbsession.execute(text(f"SELECT pg_sleep(25) {' ' * 2000}"))
         ended.append(caught.value.orig.pgcode)
 
@@ -31,7 +31,7 @@ def test_a_long_statement_of_a_request(serve, lines, database_url):
     try:
         with operator.cursor() as cursor:
             found = []
-            # Its own five seconds are waited for; the statement ends by itself after 25.
+            # Wait for the five seconds. The statement ends by itself after 25.
             while not found and request.is_alive():
                 request.join(0.1)
                 cursor.execute(RUNBOOK)
@@ -46,7 +46,7 @@ def test_a_long_statement_of_a_request(serve, lines, database_url):
         request.join(60)
     assert query.startswith("/* route=api.v1.view request_id=long-one-1 */ SELECT pg_sleep(25)")
     assert duration.total_seconds() > 5
-    # What the operator cancelled is in the log, under the same request.
+    # The cancelled statement is in the log, with the same request id.
     assert ended == ["57014"]
     (line,) = lines.json("statement timeout (or cancelled by an operator), 57014")
     assert (line["request_id"], line["route"]) == ("long-one-1", "api.v1.view")

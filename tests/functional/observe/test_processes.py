@@ -18,7 +18,7 @@ MEMORY = re.compile(r"memory: limit \d+ MiB \((?:container|machine)\), \d+ MiB i
 
 
 def wait_for(read, pattern: str) -> str:
-    """The first line of ``read()`` in which the pattern is found."""
+    """Return the first line of ``read()`` that matches the pattern."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         for line in read().splitlines():
@@ -29,7 +29,7 @@ def wait_for(read, pattern: str) -> str:
 
 
 @pytest.mark.slow
-def test_a_server(start_service):
+def test_a_server_logs_text(start_service):
     environment = {"COMBINE_CORE_SLOW_REQUEST_MS": "1", "COMBINE_CORE_SLOW_QUERY_MS": "1"}
     served = start_service(environment)
     assert MEMORY.search(wait_for(served.log, "memory"))
@@ -42,7 +42,7 @@ def test_a_server(start_service):
 
 
 @pytest.mark.slow
-def test_a_server_for_machines(start_service):
+def test_a_server_logs_json(start_service):
     served = start_service({"LOG_FORMAT": "json", "COMBINE_CORE_SLOW_REQUEST_MS": "1"})
     memory = json.loads(wait_for(served.log, "memory: limit"))
     assert MEMORY.fullmatch(memory["message"])
@@ -54,7 +54,7 @@ def test_a_server_for_machines(start_service):
 
 
 @pytest.mark.slow
-def test_a_worker(database_url, tmp_path):
+def test_a_worker_logs_text(database_url, tmp_path):
     ini = tmp_path / "production.ini"
     ini.write_text((ROOT / "production.ini").read_text(encoding="utf-8"), encoding="utf-8")
     log = tmp_path / "worker.log"

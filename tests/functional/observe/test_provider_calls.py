@@ -1,4 +1,4 @@
-"""Calls of a model, over real HTTP: how long they took is logged, a time-out as such."""
+"""Tests that the latency and timeouts of model calls over real HTTP are logged."""
 
 import threading
 
@@ -37,7 +37,7 @@ def call(vendor):
     return call
 
 
-def test_each_call_has_its_latency(vendor, call, lines):
+def test_the_latency_of_each_call_is_logged(vendor, call, lines):
     vendor.script(vendors.ok({}))
     call()
     (line,) = lines.json("provider call")
@@ -50,7 +50,7 @@ def test_each_call_has_its_latency(vendor, call, lines):
     assert line["duration"] > 0
 
 
-def test_a_slow_one(vendor, call, lines):
+def test_a_slow_call_is_logged(vendor, call, lines):
     gate = threading.Event()
     vendor.script(vendors.hang(gate, then=vendors.ok({})))
     opener = threading.Timer(0.1, gate.set)
@@ -62,7 +62,7 @@ def test_a_slow_one(vendor, call, lines):
     assert line["duration"] >= 50
 
 
-def test_a_time_out(vendor, call, lines):
+def test_a_timeout_is_logged(vendor, call, lines):
     vendor.script(vendors.hang())
     with pytest.raises(ProviderError) as caught:
         call(timeout=0.2)
@@ -74,7 +74,7 @@ def test_a_time_out(vendor, call, lines):
     assert line["level"] == "WARNING"
 
 
-def test_another_error_says_its_code_and_nothing_of_the_request(vendor, call, lines):
+def test_other_errors_are_logged_with_their_code_only(vendor, call, lines):
     vendor.script(vendors.error(529))
     with pytest.raises(ProviderError):
         call()

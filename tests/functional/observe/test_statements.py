@@ -1,4 +1,4 @@
-"""Statements of real requests: their comment, and what is said of slow and repeated ones."""
+"""Tests statements of real requests: their comment, and the log of slow and repeated statements."""
 
 import pytest
 from sqlalchemy import bindparam, column, event, insert, literal, select, table, text
@@ -10,7 +10,7 @@ from combine_core.observe.statements import LONGEST_STATEMENT
 SHOW = text("SELECT current_query(), current_setting('application_name')")
 
 
-def test_the_comment_leads_the_statement_that_the_database_sees(serve):
+def test_the_comment_comes_before_the_statement(serve):
     seen = []
     serve(lambda request: seen.append(request.dbsession.execute(SHOW).one())).get()
     ((query, name),) = seen
@@ -18,14 +18,14 @@ def test_the_comment_leads_the_statement_that_the_database_sees(serve):
     assert name == "combine web"
 
 
-def test_outside_of_requests_it_names_the_process(make):
+def test_the_comment_outside_of_requests_names_the_process(make):
     with make(application_name="combine worker").connect() as connection:
         query, name = connection.execute(SHOW).one()
     assert query.startswith("/* combine worker */ SELECT")
     assert name == "combine worker"
 
 
-def test_parameters_and_percent_signs_work_as_ever(serve):
+def test_parameters_and_percent_signs_still_work(serve):
     seen = []
 
     def view(request):
@@ -55,7 +55,7 @@ def test_compiled_statements_come_from_the_cache(serve):
     assert hits == ["CACHE_MISS", *["CACHE_HIT"] * 5]
 
 
-def test_a_slow_query(serve, lines):
+def test_a_slow_query_is_logged(serve, lines):
     def view(request):
         request.dbsession.execute(
             text("SELECT pg_sleep(0.02),\n   :secret"), {"secret": "canary-of-a-user"}
@@ -72,12 +72,12 @@ def test_a_slow_query(serve, lines):
     assert "canary" not in str(lines.text()) + str(lines.json())
 
 
-def test_a_quick_one_is_not_mentioned(serve, lines):
+def test_a_fast_query_is_not_logged(serve, lines):
     serve(lambda request: request.dbsession.execute(text("SELECT 1"))).get()
     assert [line["logger"] for line in lines.json()] == ["combine_core.access"]
 
 
-def test_a_long_statement_is_cut(make, lines):
+def test_a_long_statement_is_truncated(make, lines):
     engine = make(slow_query_ms=1)
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_sleep(0.005), '" + "x" * 5000 + "'"))
@@ -85,7 +85,7 @@ def test_a_long_statement_is_cut(make, lines):
     assert len(line["statement"]) == LONGEST_STATEMENT + 3
 
 
-def test_a_slow_request(serve, lines):
+def test_a_slow_request_is_logged(serve, lines):
     def view(request):
         request.dbsession.execute(text("SELECT pg_sleep(0.03)"))
 
@@ -99,7 +99,7 @@ def test_a_slow_request(serve, lines):
 
 
 @pytest.mark.parametrize(("times", "expected"), [(9, 0), (10, 1), (24, 1)])
-def test_the_same_statement_again_and_again(serve, lines, times, expected):
+def test_repeated_statements_are_logged(serve, lines, times, expected):
     def view(request):
         for number in range(times):
             request.dbsession.execute(text("SELECT :n"), {"n": number})
@@ -117,14 +117,14 @@ def test_the_same_statement_again_and_again(serve, lines, times, expected):
         assert line["request_id"] == "abcd-1234"
 
 
-def test_each_request_counts_for_itself(serve, lines):
+def test_each_request_is_counted_separately(serve, lines):
     served = serve(lambda request: request.dbsession.execute(text("SELECT 1")))
     for _ in range(12):
         served.get()
     assert lines.json("possible N+1") == []
 
 
-def test_one_insert_in_many_batches_is_one_statement(serve, lines):
+def test_an_insert_in_batches_counts_as_one_statement(serve, lines):
     sent = []
 
     def view(request):
@@ -143,7 +143,7 @@ def test_one_insert_in_many_batches_is_one_statement(serve, lines):
     assert lines.json("possible N+1") == []
 
 
-def test_a_statement_timeout(serve, lines):
+def test_a_statement_timeout_is_logged(serve, lines):
     def view(request):
         session = request.dbsession
         session.execute(text("SET LOCAL statement_timeout = '30ms'"))
@@ -159,7 +159,7 @@ def test_a_statement_timeout(serve, lines):
     assert line["duration"] >= 25
 
 
-def test_a_lock_timeout(make, lines):
+def test_a_lock_timeout_is_logged(make, lines):
     engine = make()
     lock = text("SELECT pg_advisory_xact_lock(811)")
     with engine.begin() as holder, engine.begin() as other:
@@ -172,7 +172,7 @@ def test_a_lock_timeout(make, lines):
     assert line["level"] == "WARNING"
 
 
-def test_any_other_error_is_no_timeout(make, lines):
+def test_other_errors_are_not_logged_as_timeouts(make, lines):
     with make().connect() as connection, pytest.raises(DBAPIError):
         connection.execute(text("SELECT 1/0"))
     assert lines.json() == []

@@ -1,6 +1,6 @@
-"""The wheel, and environments that it is installed into; built once for all processes of a test run.
+"""The wheel and environments with it, built once for all processes of a test run.
 
-A test imports the fixtures that it wants: ``from tests.functional.packaging.installation import wheel``.
+A test imports the fixtures it needs: ``from tests.functional.packaging.installation import wheel``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 @pytest.fixture(scope="session")
 def wheel(run_folder: Path) -> Path:
-    """The wheel, built from a copy of what git tracks: nothing lying about gets in."""
+    """The wheel, built from a copy of the files that git tracks, without stray files."""
     folder = run_folder / "wheel"
     with _one_process_at_a_time(run_folder / "wheel.lock"):
         if not folder.exists():
@@ -35,9 +35,10 @@ def wheel(run_folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def installed(wheel: Path, run_folder: Path) -> Path:
-    """The ``bin`` of an environment that the commands of docs/deploy.md have made of the wheel.
+    """The ``bin`` folder of an environment that the commands of docs/deploy.md create from the
+    wheel.
 
-    All tests share it: they only read it.
+    All tests share it, because they only read it.
     """
     folder = run_folder / "installed"
     with _one_process_at_a_time(run_folder / "installed.lock"):
@@ -52,7 +53,7 @@ def installed(wheel: Path, run_folder: Path) -> Path:
 
 
 def commands_of(title: str) -> list[str]:
-    """The commands in a section of docs/deploy.md, one by one."""
+    """Return the commands in a section of docs/deploy.md."""
     page = (ROOT / "docs" / "deploy.md").read_text()
     section = page.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
     blocks = re.findall(r"^```bash\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
@@ -60,9 +61,9 @@ def commands_of(title: str) -> list[str]:
 
 
 def build_wheel(folder: Path) -> None:
-    """Build the wheel from what git tracks, into a folder that is not there yet."""
+    """Build the wheel from the files that git tracks, into a new folder."""
     building = folder.with_name(f"{folder.name}-building")
-    shutil.rmtree(building, ignore_errors=True)  # of an attempt that failed
+    shutil.rmtree(building, ignore_errors=True)  # left by a failed attempt
     copy = building / "combine"
     tracked = run("git", "ls-files", "-z", cwd=ROOT).split("\0")
     for name in filter(None, tracked):
@@ -70,12 +71,12 @@ def build_wheel(folder: Path) -> None:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, copy / name, follow_symlinks=False)
     run(sys.executable, "-m", "build", "--wheel", "--outdir", building, copy, cwd=building)
-    # Under its name only when it is whole, so that a folder that exists can be used.
+    # Rename it when it is complete, so that an existing folder can always be used.
     building.rename(folder)
 
 
 def environment_with(requirement: str, folder: Path) -> Path:
-    """The ``bin`` of a new environment that holds ``requirement`` and what it needs."""
+    """Return the ``bin`` folder of a new environment with ``requirement`` and its dependencies."""
     folder.mkdir(parents=True, exist_ok=True)
     run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
     binaries = folder / "venv" / "bin"
@@ -85,7 +86,7 @@ def environment_with(requirement: str, folder: Path) -> Path:
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
-    """Run the command and return its output; fail the test with the output if the command fails."""
+    """Run the command and return its output. If the command fails, fail the test with the output."""
     done = subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
@@ -114,7 +115,7 @@ def _network() -> dict[str, str]:
 
 @contextmanager
 def _one_process_at_a_time(lock: Path) -> Iterator[None]:
-    """Whoever comes second waits; the lock goes with the process."""
+    """Hold a lock for the block. Another process waits; the lock ends with its process."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

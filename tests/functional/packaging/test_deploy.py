@@ -26,7 +26,7 @@ from tests.functional.packaging.installation import (
 
 __all__ = ["installed", "wheel"]  # the fixtures
 
-# The first to come installs for all, on a machine that may be busy.
+# The first test installs everything, perhaps on a busy machine.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PATIENCE_S = 60
@@ -37,7 +37,7 @@ WORK = "combine worker -c production.ini"
 
 
 class Deployment:
-    """A folder with an environment, and nothing else of ours."""
+    """A folder with an environment and no other files of Combine."""
 
     def __init__(self, folder: Path, installed: Path) -> None:
         self.folder = folder
@@ -47,7 +47,9 @@ class Deployment:
         self._environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
-            "TMPDIR": str(folder),  # the workers of other tests have their heartbeats elsewhere
+            "TMPDIR": str(
+                folder
+            ),  # the workers of other tests have their heartbeats in another database
             "PORT": str(self.port),
             "LISTEN": "127.0.0.1",
         }
@@ -77,8 +79,8 @@ class Deployment:
             )
         self.processes.append(process)
 
-    def until_it_says(self, text: str) -> None:
-        """Return as soon as the log has this text."""
+    def wait_for_log(self, text: str) -> None:
+        """Wait until the log contains this text."""
         deadline = time.monotonic() + PATIENCE_S
         while text not in self.log():
             alive = all(process.poll() is None for process in self.processes)
@@ -91,7 +93,7 @@ class Deployment:
         return log.read_text() if log.exists() else ""
 
     def fill_in(self, database_url: str) -> None:
-        """Do with .env what its text says."""
+        """Follow the instructions in .env."""
         env = self.folder / ".env"
         assert env.stat().st_mode & 0o777 == 0o600
         text = env.read_text()
@@ -117,18 +119,20 @@ def deployment(tmp_path: Path, installed: Path) -> Iterator[Deployment]:
             process.wait()
 
 
-def test_every_command_of_the_page(deployment: Deployment, make_database: MakeDatabase) -> None:
+def test_every_command_on_the_page_works(
+    deployment: Deployment, make_database: MakeDatabase
+) -> None:
     database = make_database(migrated=False)
     said: dict[str, str] = {}
     sections = ("Set up", "Run", "Update and roll back")
     for command in (command for title in sections for command in commands_of(title)):
         if command in (SERVE, WORK):
             deployment.start(command)
-            deployment.until_it_says("serving on" if command == SERVE else "Processing runs")
+            deployment.wait_for_log("serving on" if command == SERVE else "Processing runs")
             continue
         here = command.replace("localhost:8000", f"localhost:{deployment.port}")
         if "doctor" in command:
-            # Its status is 1 where something is to be said, such as that nobody can sign in yet.
+            # Its status is 1 if there is a warning, such as that no user can sign in yet.
             here += " || true"
         said[command] = deployment.sh(here)
         if command == COPY:
@@ -138,12 +142,12 @@ def test_every_command_of_the_page(deployment: Deployment, make_database: MakeDa
             assert "DATABASE_URL" in to_mend
             deployment.fill_in(database)
         if command.endswith("upgrade head"):
-            # What `combine migrate` has done is all.
+            # `combine migrate` needs nothing else.
             assert "Running upgrade" not in said[command]
     head = head_revision()
     assert f"The database is at revision {head}." in said["combine migrate -c production.ini"]
     assert f"{head} (head)" in said["ALEMBIC_CONFIG=production.ini alembic current"]
-    assert revisions(database) != [head]  # after the downgrade, which is the last
+    assert revisions(database) != [head]  # the result of the downgrade, which is the last command
     for process in deployment.processes:
         process.send_signal(signal.SIGTERM)
     for process in deployment.processes:
@@ -156,11 +160,11 @@ def test_every_command_of_the_page(deployment: Deployment, make_database: MakeDa
         "combine migrate -c production.ini",
         "alembic -c production.ini upgrade head",
         "ALEMBIC_CONFIG=production.ini alembic upgrade head",
-        # From elsewhere, as a cron job might.
+        # Run it from another folder, like a cron job.
         'folder=$PWD; cd / && alembic -c "$folder/production.ini" upgrade head',
     ],
 )
-def test_the_database_is_brought_to_head_without_a_checkout(
+def test_the_database_is_migrated_without_a_checkout(
     deployment: Deployment, make_database: MakeDatabase, command: str
 ) -> None:
     database = make_database(migrated=False)
@@ -171,10 +175,10 @@ def test_the_database_is_brought_to_head_without_a_checkout(
     assert revisions(database) == [head_revision()]
 
 
-def test_the_extra_core_migrates_as_well(
+def test_the_extra_core_can_migrate(
     wheel: Path, tmp_path: Path, make_database: MakeDatabase
 ) -> None:
-    """The tables are those of all add-ons, so that an add-on can be installed later."""
+    """The tables of all add-ons are created, so that an add-on can be installed later."""
     database = make_database(migrated=False)
     binaries = environment_with(f"{wheel}[core]", tmp_path)
     listed = run(binaries / "python", "-m", "pip", "list", "--format=freeze", cwd=tmp_path)
@@ -198,7 +202,7 @@ def test_the_wheel_writes_the_files_of_the_checkout(deployment: Deployment) -> N
 
 
 def revisions(url: str) -> list[str]:
-    """The revisions that the database is at."""
+    """Return the revisions of the database."""
     with psycopg2.connect(url) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT version_num FROM alembic_version")
         found = [revision for (revision,) in cursor.fetchall()]

@@ -1,4 +1,4 @@
-"""docs/extending.md and its example, installed as pip installs it: each extension point works."""
+"""Tests docs/extending.md and its example, installed with pip: each extension point works."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BIN = Path(sys.executable).parent
 def test_the_page_shows_the_files_of_the_example() -> None:
     shown = dict(re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```\n", PAGE, re.DOTALL))
     for name, text in shown.items():
-        assert text == (EXAMPLE / name).read_text(), f"{name} is not what docs/extending.md shows"
+        assert text == (EXAMPLE / name).read_text(), f"{name} differs from docs/extending.md"
     files = {str(path.relative_to(EXAMPLE)) for path in EXAMPLE.rglob("*") if path.is_file()}
     hidden = {name for name in files if "__pycache__" not in name} - set(shown)
     assert hidden == {
@@ -44,14 +44,14 @@ def test_the_page_shows_the_files_of_the_example() -> None:
     }
 
 
-def test_the_template_of_the_example_is_ours_and_a_line() -> None:
+def test_the_example_template_only_adds_lines_to_ours() -> None:
     ours = (ROOT / "combine_core/pages/error.jinja2").read_text().splitlines()
     copy = (EXAMPLE / "src/greeter/error.jinja2").read_text().splitlines()
     assert [line for line in copy if "Greta" not in line] == ours
 
 
 def public(title: str) -> dict[str, list[str]]:
-    """The table of names below this title, by what stands in the first column."""
+    """Return the names in the table below this title, grouped by the first column."""
     table = PAGE.partition(f"| {title} | Names |\n")[2].partition("\n\n")[0]
     rows = [re.match(r"\| (.*?) \| (.*) \|", line) for line in table.splitlines()[1:]]
     return {row[1].strip("`"): re.findall(r"`([^`]+)`", row[2]) for row in rows if row}
@@ -73,7 +73,7 @@ def test_public_names_exist() -> None:
     assert [one for one in others["Entry-point groups"] if f'"{one}"' not in code] == []
 
 
-def test_the_example_uses_public_names_alone() -> None:
+def test_the_example_uses_only_public_names() -> None:
     imported = {
         (node.module, name.name)
         for path in EXAMPLE.rglob("*.py")
@@ -87,7 +87,7 @@ def test_the_example_uses_public_names_alone() -> None:
     assert set(groups) <= set(public("Also public")["Entry-point groups"])
 
 
-def test_our_own_groups_of_entry_points_are_public() -> None:
+def test_our_entry_point_groups_are_public() -> None:
     groups = {point.group for point in distribution("pyramid-combine").entry_points}
     ours = {group for group in groups if group.startswith("combine")}
     assert ours - set(public("Also public")["Entry-point groups"]) == {"combine.probes"}
@@ -95,7 +95,7 @@ def test_our_own_groups_of_entry_points_are_public() -> None:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for PYTHONPATH with the example and its metadata in it."""
+    """A folder for PYTHONPATH with the example and its metadata."""
     folder = tmp_path_factory.mktemp("greeter")
     leave = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
     shutil.copytree(EXAMPLE, folder / "source", ignore=leave)
@@ -103,7 +103,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     offline = ("--no-deps", "--no-index", "--no-build-isolation")
     done = subprocess.run(
         [*pip, *offline, "--target", folder / "site", folder / "source"],
-        # Whatever `make` tells pip is not meant for this one.
+        # The options that `make` passes to pip are not meant for this call.
         env={name: value for name, value in os.environ.items() if not name.startswith("PIP_")},
         capture_output=True,
         text=True,
@@ -157,7 +157,7 @@ def rows(service: Service, query: str) -> list[tuple[object, ...]]:
     return found
 
 
-def test_setting_command_and_health_check(service: Service) -> None:
+def test_setting_command_and_health_check_work(service: Service) -> None:
     ini = str(service.ini)
     assert "GREETER_WORD" in combine(service, "settings", "-c", ini)
     assert combine(service, "greet", "-c", ini, "Ada") == "HEY, Ada!"
@@ -166,7 +166,7 @@ def test_setting_command_and_health_check(service: Service) -> None:
     assert "Set GREETER_WORD" in doctor
 
 
-def test_endpoint_page_and_template(service: Service) -> None:
+def test_endpoint_page_and_template_work(service: Service) -> None:
     ini = str(service.ini)
     token = combine(service, "token", "create", "-c", ini, "--user", "ada@example.org").split()[-1]
     greetings = f"{service.url}/api/v1/greetings"
@@ -194,7 +194,7 @@ def test_endpoint_page_and_template(service: Service) -> None:
     assert "extension 123" in requests.get(f"{service.url}/nowhere", timeout=60).text
 
 
-def test_line_reader_and_provider(service: Service, tmp_path: Path) -> None:
+def test_line_reader_and_provider_work(service: Service, tmp_path: Path) -> None:
     note = tmp_path / "kitchen.note"
     note.write_text("NOTE\nWe decided to keep the oven.\n")
     ini = ("-c", str(service.ini))
@@ -206,7 +206,7 @@ def test_line_reader_and_provider(service: Service, tmp_path: Path) -> None:
     assert "polite" in combine(service, "run", *ini, *polite)
 
 
-def test_tables_that_are_removed_and_come_back(service: Service) -> None:
+def test_tables_can_be_removed_and_restored(service: Service) -> None:
     history = "SELECT * FROM greeter_version"
     assert rows(service, history) == [("greeter1",)]
     remove = ("migrate", "-c", str(service.ini), "--remove")
@@ -218,5 +218,5 @@ def test_tables_that_are_removed_and_come_back(service: Service) -> None:
     combine(service, "migrate", "-c", str(service.ini))
     assert "migrations_of_add_on" not in combine(service, "doctor", "-c", str(service.ini))
     assert rows(service, "SELECT count(*) FROM greetings") == [(0,)]
-    # Ours is as it was: one head.
+    # Our revisions are unchanged: there is one head.
     assert rows(service, "SELECT * FROM alembic_version") == [(head_revision(),)]

@@ -1,4 +1,4 @@
-"""combine_health works alone: its tests pass where the wheel is installed without any extra."""
+"""Tests that combine_health works alone: its tests pass with the wheel and without any extra."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.functional.packaging.installation import ROOT, environment_with, run,
 
 __all__ = ["wheel"]  # the fixture
 
-# What the tests themselves are written with. None of it needs anything else of ours.
+# The dependencies of the tests themselves. None of them needs another part of Combine.
 TOOLS = (
     "pytest",
     "pytest-timeout",
@@ -23,14 +23,14 @@ TOOLS = (
     "werkzeug",
 )
 TESTS = ("tests/unit/health", "tests/functional/health")
-# What the tests read besides: the snippets of these pages, and the files that they name.
+# The tests also read the snippets on these pages, and the files that the pages name.
 READ = ("docs/health-plugins.md", "docs/kubernetes.md", "docs/servers.md", "pyproject.toml")
 FOREIGN = ("sqlalchemy", "pydantic", "click", "psycopg", "alembic", "jinja2", "redis", "pyyaml")
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tests of combine_health, and nothing that they could import by accident."""
+    """The tests of combine_health, without anything that they could import by accident."""
     folder = tmp_path_factory.mktemp("health")
     tracked = run("git", "ls-files", "-z", *TESTS, *READ, cwd=ROOT).split("\0")
     for name in filter(None, tracked):
@@ -40,13 +40,13 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow  # about a minute and a half
+@pytest.mark.slow  # this takes about a minute and a half
 @pytest.mark.timeout(600)
 def test_the_tests_of_health_pass_without_an_extra(wheel: Path, checkout: Path) -> None:
     binaries = environment_with(str(wheel), checkout)
     bare = _installed(binaries, checkout)
     assert not [name for name in bare if name.startswith(FOREIGN)]
-    # waitress serves; it is in no requirement of combine_health itself.
+    # The server needs waitress, which combine_health itself does not require.
     run(binaries / "python", "-m", "pip", "install", "--quiet", "waitress", *TOOLS, cwd=checkout)
     assert not [name for name in _installed(binaries, checkout) if name.startswith(FOREIGN)]
     said = run(binaries / "python", "-m", "pytest", "-q", "--strict-markers", *TESTS, cwd=checkout)

@@ -1,4 +1,4 @@
-"""``make run`` installs once, says so, and starts the service; pip and the service are stand-ins here."""
+"""Tests that ``make run`` installs once, reports it, and starts the service. pip and pserve are fakes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def make_run(checkout: Path, **environment: str) -> subprocess.CompletedProcess[
     )
 
 
-def test_it_says_what_it_does_while_it_installs(checkout: Path) -> None:
+def test_make_run_reports_the_installation(checkout: Path) -> None:
     failed = make_run(checkout, STATUS="1")
     assert failed.returncode != 0
     assert "pserve" not in failed.stdout
@@ -55,7 +55,7 @@ def test_it_says_what_it_does_while_it_installs(checkout: Path) -> None:
         "pserve: development.ini",
     ]
     assert make_run(checkout).stdout == "pserve: development.ini\n"
-    # A newer setup.py is installed with less noise.
+    # An update after a newer setup.py prints less.
     newer = (checkout / ".venv" / ".installed").stat().st_mtime + 5
     os.utime(checkout / "setup.py", (newer, newer))
     again = make_run(checkout).stdout.splitlines()

@@ -1,4 +1,4 @@
-"""`make release` and the rollback to what it tagged, in a clone of what is committed."""
+"""Tests `make release`, and the rollback to a tagged version, in a clone of the repository."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.functional.migrations.test_undo import ADDED
 from tests.functional.packaging.installation import ROOT, commands_of
 
 BIN = Path(sys.executable).parent
-# `make check` takes longer on a machine that is busy.
+# `make check` takes longer on a busy machine.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
@@ -32,8 +32,8 @@ class Clone:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "checkout"
-        # Where make looks whether everything is installed. It is, for years, so that make leaves the
-        # environment alone, whatever the clone's setup.py says.
+        # make looks at this file to see if everything is installed. Its date is years ahead, so
+        # make never changes the environment, whatever the setup.py of the clone contains.
         self._venv = folder / "venv"
         (self._venv / "bin").mkdir(parents=True)
         later = (datetime.now(UTC) + timedelta(days=3650)).timestamp()
@@ -41,11 +41,11 @@ class Clone:
             (self._venv / name).touch()
             os.utime(self._venv / name, (later, later))
         subprocess.run(["git", "clone", "-q", str(ROOT), str(self.folder)], check=True)
-        # The clone of a checkout that stands on a tag has no branch yet.
+        # The clone of a checkout at a tag has no branch yet.
         self.git("checkout", "-q", "-B", "main")
         self.git("config", "user.name", "Ada")
         self.git("config", "user.email", "ada@example.org")
-        # The script as it is being worked on.
+        # Use the working copy of the script.
         shutil.copy(ROOT / "deploy" / "release.py", self.folder / "deploy")
         self.edit("CHANGES.md", "## Unreleased\n", "## Unreleased\n\n- A change for the test.\n")
         self.git("commit", "-qam", "A change")
@@ -67,7 +67,7 @@ class Clone:
         return done.stdout.strip()
 
     def release(self, command: str) -> tuple[int, str]:
-        """The status and what `make release ...` says."""
+        """Return the exit status and the output of `make release ...`."""
         done = subprocess.run(
             [*command.split(), f"BIN={BIN}", f"VENV={self._venv}"],
             cwd=self.folder,
@@ -79,7 +79,7 @@ class Clone:
         return done.returncode, done.stdout
 
     def state(self) -> tuple[str, str, str]:
-        """All that a refused release must leave as it was."""
+        """Return everything that a rejected release must not change."""
         return self.git("rev-parse", "HEAD"), self.git("tag"), self.git("status", "--porcelain")
 
     def alembic(self, url: str, *words: str) -> str:
@@ -106,8 +106,8 @@ def clone(tmp_path: Path) -> Clone:
     return Clone(tmp_path / "clone")
 
 
-@pytest.mark.slow  # it runs the checks of the whole project
-def test_a_release_and_the_way_back_to_it(
+@pytest.mark.slow  # this runs the checks of the whole project
+def test_a_release_and_a_rollback_to_it(
     clone: Clone, make_database: MakeDatabase, start_service: StartService
 ) -> None:
     version = f"{clone.newest}.0"
@@ -116,7 +116,7 @@ def test_a_release_and_the_way_back_to_it(
     assert status == 0, said
     assert f"Tagged v{version}. Push: {page_push}" in said
 
-    # The tag is annotated, on the commit of the release, and main is one commit further.
+    # The tag is annotated and points to the release commit. main is one commit ahead.
     tag = f"v{version}"
     assert clone.git("cat-file", "-t", tag) == "tag"
     assert clone.git("log", "-2", "--format=%s") == f"Begin the next version\nRelease {version}"
@@ -134,7 +134,7 @@ def test_a_release_and_the_way_back_to_it(
     previous = clone.read("tests/functional/migrations/previous_release")
     assert previous == clone.git("log", "-1", "--format=%H %s", tag) + "\n"
 
-    # The next version adds a migration, and runs it.
+    # The next version adds a migration and runs it.
     url = make_database()
     file = clone.folder / "alembic" / "versions" / "new1.py"
     file.write_text(ADDED)
@@ -142,7 +142,7 @@ def test_a_release_and_the_way_back_to_it(
     clone.git("commit", "-qm", "A colour")
     assert "-> new1" in clone.alembic(url, "upgrade", "head")
 
-    # The runbook's way back.
+    # This is the rollback of the runbook.
     clone.git("checkout", "-q", tag)
     assert not file.exists()
     service = start_service(
@@ -161,7 +161,7 @@ def test_a_release_and_the_way_back_to_it(
         assert cursor.fetchall() == [(head_revision(),)]
     connection.close()
 
-    # Forward again, as far as the next release: it is refused what has been.
+    # Go to the next release. An existing version is rejected.
     clone.git("checkout", "-q", "main")
     assert "-> new1" in clone.alembic(url, "upgrade", "head")
     for refused, why in (
@@ -176,47 +176,47 @@ def test_a_release_and_the_way_back_to_it(
 
 
 @pytest.mark.parametrize("version", ["", "1", "0.9", "v9.0.0", "9.0.0rc1", "9.0.0.dev0", "09.0.0"])
-def test_a_version_of_another_form_is_refused(clone: Clone, version: str) -> None:
-    refuses(clone, "VERSION must look like 0.1.0", version)
+def test_a_malformed_version_is_rejected(clone: Clone, version: str) -> None:
+    check_rejected(clone, "VERSION must look like 0.1.0", version)
 
 
-def test_uncommitted_changes_are_refused(clone: Clone) -> None:
+def test_uncommitted_changes_are_rejected(clone: Clone) -> None:
     clone.edit("README.md", "# Combine", "# Combined")
-    refuses(clone, "there are uncommitted changes")
+    check_rejected(clone, "there are uncommitted changes")
     clone.git("checkout", "-q", "README.md")
     (clone.folder / "notes.md").touch()
-    refuses(clone, "there are uncommitted changes")
+    check_rejected(clone, "there are uncommitted changes")
 
 
-def test_another_branch_is_refused(clone: Clone) -> None:
+def test_another_branch_is_rejected(clone: Clone) -> None:
     clone.git("checkout", "-q", "-b", "feature")
-    refuses(clone, "releases are made from main")
+    check_rejected(clone, "releases are made from main")
     clone.git("checkout", "-q", "--detach", "main")
-    refuses(clone, "releases are made from main")
+    check_rejected(clone, "releases are made from main")
 
 
-def test_tags_that_are_no_versions_are_left_alone(clone: Clone) -> None:
+def test_tags_that_are_not_versions_are_ignored(clone: Clone) -> None:
     for tag in ("v-older", "vista", f"v{clone.newest}.0rc1", "9.9.9"):
         clone.git("tag", tag)
     clone.git("tag", f"v{clone.newest}.9")
     clone.git("tag", f"v{clone.newest}.10")
-    refuses(clone, f"is not newer than v{clone.newest}.10.", f"{clone.newest}.8")
+    check_rejected(clone, f"is not newer than v{clone.newest}.10.", f"{clone.newest}.8")
 
 
-def test_a_version_that_was_passed_is_refused_where_tags_are_absent(clone: Clone) -> None:
+def test_an_older_version_is_rejected_without_tags(clone: Clone) -> None:
     for tag in clone.git("tag").split():
         clone.git("tag", "--delete", tag)
-    refuses(clone, "0.0.9 is older than", "0.0.9")
+    check_rejected(clone, "0.0.9 is older than", "0.0.9")
 
 
-def test_what_does_not_pass_the_checks_is_refused(clone: Clone) -> None:
+def test_a_release_with_failing_checks_is_rejected(clone: Clone) -> None:
     with (clone.folder / "combine_health" / "version.py").open("a") as file:
         file.write("x  =  1\n")
     clone.git("commit", "-qam", "Badly formatted")
-    refuses(clone, "`make check` failed")
+    check_rejected(clone, "`make check` failed")
 
 
-def test_a_commit_that_fails_leaves_nothing(clone: Clone) -> None:
+def test_a_failed_commit_changes_nothing(clone: Clone) -> None:
     with (clone.folder / "Makefile").open("a") as makefile:
         makefile.write("\ncheck:\n\t@true\n")
     clone.git("commit", "-qam", "No checks")
@@ -225,11 +225,11 @@ def test_a_commit_that_fails_leaves_nothing(clone: Clone) -> None:
         "#!/bin/sh\ngrep -q dev combine_health/version.py || exit 0\necho no >&2; exit 1\n"
     )
     hook.chmod(0o755)
-    refuses(clone, "`git commit` failed; see its output above. The checkout is unchanged.")
+    check_rejected(clone, "`git commit` failed; see its output above. The checkout is unchanged.")
 
 
-def refuses(clone: Clone, why: str, version: str | None = None) -> None:
-    """The release is refused with this reason, without a traceback, and nothing has changed."""
+def check_rejected(clone: Clone, why: str, version: str | None = None) -> None:
+    """Check that the release is rejected with this reason, without a traceback, and changes nothing."""
     before = clone.state()
     wanted = f"{clone.newest}.0" if version is None else version
     status, said = clone.release(f"make release VERSION={wanted}")
