@@ -7,7 +7,7 @@ import pytest
 
 
 @pytest.mark.parametrize("turn", range(4))
-def test_database_is_empty_and_migrated(database_url, turn):
+def test_the_database_is_empty_and_migrated(database_url, turn):
     with closing(psycopg2.connect(database_url)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM users")
         assert cursor.fetchone() == (0,)
@@ -19,7 +19,7 @@ def test_database_is_empty_and_migrated(database_url, turn):
         connection.commit()
 
 
-def test_make_database(make_database):
+def test_make_database_makes_another_database(make_database):
     with closing(psycopg2.connect(make_database())) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM alembic_version")
     with (

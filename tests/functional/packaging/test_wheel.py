@@ -1,4 +1,4 @@
-"""The wheel alone is the service: installed into an empty environment, outside the checkout."""
+"""Tests that the wheel alone is the service, installed in an empty environment outside the checkout."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.functional.packaging.installation import ROOT, environment_with, inst
 
 __all__ = ["installed", "wheel"]  # the fixtures
 
-# The first to come installs for all, on a machine that may be busy.
+# The first test installs everything, perhaps on a busy machine.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PATIENCE_S = 60
 
 
-def test_the_wheel_holds_what_is_no_python(wheel: Path) -> None:
+def test_the_wheel_contains_the_other_files(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in (
         "combine_core/lines/brief.yaml",
@@ -49,7 +49,9 @@ def test_the_wheel_holds_what_is_no_python(wheel: Path) -> None:
     assert not [name for name in names if name.startswith(("tests/", "alembic/", "examples/"))]
 
 
-def test_without_an_extra_there_is_health_and_a_hint(wheel: Path, tmp_path: Path) -> None:
+def test_an_installation_without_extras_offers_health_and_a_hint(
+    wheel: Path, tmp_path: Path
+) -> None:
     binaries = environment_with(str(wheel), tmp_path)
     script = """
 from pyramid.config import Configurator
@@ -76,7 +78,7 @@ for addon in ("combine_core", "combine_auth"):
 
 @contextmanager
 def serving(binaries: Path, folder: Path) -> Iterator[str]:
-    """A service of ``development.ini`` in ``folder``; yields its URL once it is ready."""
+    """Run a service of ``development.ini`` in ``folder``. Yield its URL once it is ready."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -110,7 +112,7 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> 
     pytest.fail(f"The service did not get ready:\n{log.read_text()}")
 
 
-@pytest.mark.slow  # it needs an environment with all dependencies
+@pytest.mark.slow  # this needs an environment with all dependencies
 def test_the_service_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     shutil.copy(ROOT / "development.ini", tmp_path)
     (tmp_path / "notes.md").write_text("The oven runs at 180 °C.\nWe decided to keep it.\n")

@@ -1,4 +1,4 @@
-"""The pages as a browser meets them: cookies, CSRF tokens, forms."""
+"""Fixtures for the pages with a browser: cookies, CSRF tokens, forms."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _build(database_url: str, settings: dict[str, str]):
 
 @dataclass(frozen=True)
 class Visitor:
-    """Somebody with a browser."""
+    """A user with a browser."""
 
     user_id: uuid.UUID
     client: TestApp
@@ -60,7 +60,7 @@ class Visitor:
 
 
 class Place:
-    """The service, and what a test puts into its database."""
+    """The service, and methods that add data to its database."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -68,14 +68,14 @@ class Place:
         self.sessions = session_factory(app.registry)
 
     def stranger(self) -> TestApp:
-        """A browser without cookies, on the machine of the service."""
+        """Return a browser without cookies, on the machine of the service."""
         environ = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost:8000"}
-        # With its lint in between, WebTest hands over bodies that WebOb must copy into files, which
-        # nobody closes.
+        # With its lint, WebTest passes on bodies that WebOb must copy to files that are never
+        # closed.
         return TestApp(self.app, extra_environ=environ, lint=False)
 
     def visitor(self, email: str = "ada@example.com") -> Visitor:
-        """A browser in which this user is signed in."""
+        """Return a browser with a session of this user."""
         with self.sessions.begin() as session:
             user = get_or_create_user(session, email)
             cookie = start_session(session, user.id)
@@ -84,7 +84,7 @@ class Place:
         return Visitor(user.id, client)
 
     def project(self, owner: Visitor, name: str = "Ovens") -> str:
-        """The slug of a new project."""
+        """Create a project and return its slug."""
         with self.sessions.begin() as session:
             return create_project(session, name, owner.user_id).slug
 
@@ -100,7 +100,7 @@ class Place:
             return session.get_one(Source, added.id, options=[undefer(Source.text)])
 
     def run(self, slug: str, owner: Visitor, *sources: Source) -> Run:
-        """A run that has started and waits for a worker."""
+        """Start a run, which waits for a worker."""
         with self.sessions.begin() as session:
             return start_run(
                 session,
@@ -113,14 +113,15 @@ class Place:
             )
 
     def steps(self, session: Any, run: Run) -> list[Step]:
-        """The steps of the run, in their order."""
+        """Return the steps of the run in order."""
         found = select(Step).where(Step.run_id == run.id).order_by(Step.position)
         return list(session.scalars(found))
 
     def write(
         self, run: Run, answer: dict[str, Any], sources: dict[str, Source], *, used_llm: bool = True
     ) -> DocumentVersion:
-        """A version of the brief, with ``answer`` as the model gave it; what it lacks is empty."""
+        """Store a version of the brief with ``answer`` as the model returned it. Missing sections
+        are empty."""
         line = find_line("brief")
         keys = line.step("brief").answer_schema["required"]
         answer = {key: [] for key in keys} | answer
@@ -138,7 +139,7 @@ class Place:
 
     @contextmanager
     def statements(self) -> Iterator[list[str]]:
-        """The SQL that the application sends within the block."""
+        """Record the SQL statements of the block."""
         engine = engine_of(self.registry)
         sent: list[str] = []
 
@@ -165,7 +166,7 @@ def _pages_application(worker_database: str):
 
 @pytest.fixture
 def app(_pages_application, database_url: str):
-    """The service in development, over a database without rows."""
+    """The service in development, with an empty database."""
     return _pages_application
 
 
@@ -176,7 +177,7 @@ def place(app) -> Place:
 
 @pytest.fixture
 def make_place(database_url: str) -> Iterator[Callable[..., Place]]:
-    """``make_place({"combine_core.max_request_body_size": "1k"})``: one with other settings."""
+    """``make_place({"combine_core.max_request_body_size": "1k"})``: a service with other settings."""
     made: list[Place] = []
 
     def make(settings: dict[str, str] | None = None, *, url: str = database_url) -> Place:
@@ -195,7 +196,7 @@ def ada(place: Place) -> Visitor:
 
 @pytest.fixture
 def slug(place: Place, ada: Visitor) -> str:
-    """Ada's project."""
+    """The project of Ada."""
     return place.project(ada)
 
 
@@ -204,7 +205,7 @@ FormOf = Callable[..., Form]
 
 @pytest.fixture
 def form_of() -> FormOf:
-    """``form_of(page, "paste")``: the form of a page whose hidden field says so."""
+    """``form_of(page, "paste")``: the form with this name in its hidden field."""
 
     def find(page: TestResponse, name: str) -> Form:
         forms = [form for key, form in page.forms.items() if isinstance(key, int)]

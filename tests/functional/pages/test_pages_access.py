@@ -17,13 +17,13 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_stranger_is_sent_to_sign_in_and_back(place, path):
+def test_stranger_signs_in_and_returns(place, path):
     answer = place.stranger().get(path, status=303)
     assert answer.location.startswith("http://localhost:8000/auth/sign-in?next=%2F")
     assert not answer.headers.getall("Set-Cookie")
 
 
-def test_the_way_back_keeps_the_query(place, ada, slug):
+def test_the_redirect_after_sign_in_keeps_the_query(place, ada, slug):
     source = place.source(slug, ada)
     path = f"/projects/{slug}/sources/{source.id}?lines=3-4"
     client = place.stranger()
@@ -31,7 +31,7 @@ def test_the_way_back_keeps_the_query(place, ada, slug):
     assert page.form["next"].value == path
 
 
-def test_signing_in_leads_to_the_projects(place):
+def test_sign_in_leads_to_the_projects(place):
     client = place.stranger()
     sign_in = client.get("/", status=303).follow()
     page = sign_in.form.submit().follow().follow()
@@ -40,13 +40,13 @@ def test_signing_in_leads_to_the_projects(place):
     assert "You have no projects yet" in page
 
 
-def test_signing_out_from_any_page(ada):
+def test_every_page_offers_sign_out(ada):
     page = ada.get("/projects")
     page.forms[0].submit(status=303)
     ada.get("/projects", status=303)
 
 
-def test_a_form_of_a_stranger_goes_nowhere(place, slug):
+def test_a_form_of_a_stranger_changes_nothing(place, slug):
     client = place.stranger()
     answer = client.post(f"/projects/{slug}", {"form": "paste", "name": "x"}, status=303)
     assert answer.location.endswith(f"/auth/sign-in?next=%2Fprojects%2F{slug}")
@@ -56,7 +56,7 @@ WRITTEN = "We decided to replace the seal.\nAnna orders it <before> Friday."
 
 
 def sent_again(page):
-    """The texts that the page gives back."""
+    """Return the texts that the page shows again."""
     return [area.text.lstrip("\n").replace("\r\n", "\n") for area in page.html.find_all("textarea")]
 
 
@@ -68,7 +68,7 @@ def written(ada, slug):
     return form
 
 
-def test_a_session_that_ends_while_somebody_writes(place, ada, slug, written):
+def test_text_is_kept_when_the_session_ends(place, ada, slug, written):
     with place.sessions.begin() as session:
         session.execute(text("DELETE FROM sessions"))
     page = written.submit(status=401)
@@ -76,21 +76,21 @@ def test_a_session_that_ends_while_somebody_writes(place, ada, slug, written):
     assert sent_again(page) == [WRITTEN]
     [link] = page.html.select("a[target=_blank]")
     assert link["href"] == f"/auth/sign-in?next=%2Fprojects%2F{slug}"
-    # A click alone is no loss: the sign-in page leads back.
+    # A press without text loses nothing: the sign-in page leads back.
     token = written["csrf_token"].value
     cancel = {"csrf_token": token, "form": "cancel"}
     assert ada.client.post(f"/projects/{slug}", cancel, status=303)
 
 
 @pytest.mark.parametrize("signed_in", [True, False])
-def test_a_second_tab_from_before_another_sign_in(place, ada, slug, written, signed_in):
+def test_text_is_kept_when_another_user_signed_in(place, ada, slug, written, signed_in):
     if not signed_in:
         ada.client.set_cookie("combine_session", "x")
     ada.client.set_cookie("combine_csrf", "0" * 32)
     from_our_page = {"Sec-Fetch-Site": "same-origin"}
     page = written.submit(headers=from_our_page, status=400 if signed_in else 401)
     assert sent_again(page) == [WRITTEN]
-    # Pages of others put no words into ours.
+    # A form of another site cannot put its text on our page.
     for headers in ({}, {"Sec-Fetch-Site": "cross-site"}):
         page = written.submit(headers=headers, status=400 if signed_in else 303)
         assert "replace the seal" not in page
@@ -98,7 +98,7 @@ def test_a_second_tab_from_before_another_sign_in(place, ada, slug, written, sig
 
 
 @pytest.mark.parametrize("body", [b"text=%ff%fe" + b"x" * 99, b"text=" + b"x" * (2 << 20), b"text"])
-def test_what_cannot_be_given_back(place, slug, body):
+def test_unreadable_forms_are_not_kept(place, slug, body):
     headers = {
         "Sec-Fetch-Site": "same-origin",
         "Content-Type": "application/x-www-form-urlencoded; charset=x",
@@ -106,7 +106,7 @@ def test_what_cannot_be_given_back(place, slug, body):
     place.stranger().post(f"/projects/{slug}", body, headers=headers, status=303)
 
 
-def test_what_belongs_to_others_does_not_exist(place, ada, slug):
+def test_objects_of_others_get_404(place, ada, slug):
     source = place.source(slug, ada)
     run = place.run(slug, ada, source)
     version = place.write(run, {"summary": []}, {"S1": source})
@@ -124,19 +124,19 @@ def test_what_belongs_to_others_does_not_exist(place, ada, slug):
     ):
         ada.get(path)
         answer = other.get(path, status=404)
-        # Nothing tells it from a thing that does not exist.
+        # The page is the same as for an object that does not exist.
         nothing = other.get(f"{path.rpartition('/')[0]}/nothing-of-the-kind", status=404)
         assert answer.html.h1.text == nothing.html.h1.text
         other.client.post(path, {"form": "cancel"}, status=404)
 
 
-def test_a_source_is_found_in_its_own_project_alone(place, ada, slug):
+def test_a_source_is_found_only_in_its_project(place, ada, slug):
     source = place.source(slug, ada)
     elsewhere = place.project(ada, "Stoves")
     ada.get(f"/projects/{elsewhere}/sources/{source.id}", status=404)
 
 
-def test_a_viewer_reads_and_is_offered_no_forms(place, ada, slug, form_of):
+def test_a_viewer_sees_no_forms(place, ada, slug, form_of):
     source = place.source(slug, ada)
     run = place.run(slug, ada, source)
     viewer = place.visitor("vic@example.com")
@@ -156,12 +156,12 @@ def test_a_viewer_reads_and_is_offered_no_forms(place, ada, slug, form_of):
     assert "Running" in ada.get(f"/runs/{run.id}")
 
 
-def test_the_head_marks_where_one_is(ada, slug):
+def test_the_navigation_marks_the_current_page(ada, slug):
     current = ada.get(f"/projects/{slug}").html.select("nav a[aria-current=page]")
     assert [link.text for link in current] == ["Projects"]
 
 
-def test_head_requests(ada, slug):
+def test_head_responses_have_no_body(ada, slug):
     answer = ada.client.head(f"/projects/{slug}")
     assert answer.body == b""
     assert answer.content_type == "text/html"

@@ -1,4 +1,4 @@
-"""The calls on the page of a run, each with its page, and the costs of the project."""
+"""Tests the calls on the page of a run, the page of a call, and the costs of a project."""
 
 import pytest
 from sqlalchemy import update
@@ -14,7 +14,7 @@ SONNET, GPT = "anthropic/claude-sonnet-4-5", "openai/gpt-5-mini"
 
 @pytest.fixture
 def run_with(place, ada, slug, run_jobs):
-    """``run_with(SONNET)``: a run that has ended, on one source."""
+    """``run_with(SONNET)``: a finished run on one source."""
 
     def run_with(model):
         source = place.source(slug, ada)
@@ -44,7 +44,7 @@ def words(part):
     return " ".join(part.text.split())
 
 
-def test_what_a_run_has_cost(ada, run_with, writes):
+def test_a_run_shows_its_cost(ada, run_with, writes):
     page = ada.get(f"/runs/{run_with(SONNET).id}")
     state = words(page.html.select_one(".run-state"))
     assert "$0.0047" in state
@@ -57,7 +57,7 @@ def test_what_a_run_has_cost(ada, run_with, writes):
     assert "HTTP 200" in words(second)
 
 
-def test_a_call_with_prompt_and_answer(ada, run_with, writes):
+def test_a_call_shows_prompt_and_reply(ada, run_with, writes):
     page = ada.get(f"/runs/{run_with(SONNET).id}")
     call = page.click("Collect facts")
     titles = [heading.text for heading in call.html.select("h2")]
@@ -68,7 +68,7 @@ def test_a_call_with_prompt_and_answer(ada, run_with, writes):
     assert call.click("Back to the run").request.path == page.request.path
 
 
-def test_texts_that_were_removed(place, ada, run_with, writes):
+def test_deleted_texts_are_reported(place, ada, run_with, writes):
     run = run_with(SONNET)
     page = ada.get(f"/runs/{run.id}").click("Collect facts")
     with place.sessions.begin() as session:
@@ -78,7 +78,7 @@ def test_texts_that_were_removed(place, ada, run_with, writes):
     assert "1,000 tokens in" in words(page.html.main)
 
 
-def test_rules_cost_nothing(ada, run_with):
+def test_extract_costs_nothing(ada, run_with):
     page = ada.get(f"/runs/{run_with('extract').id}")
     assert words(page.html.select_one(".run-state")).endswith("no language model, no cost")
     call = page.click("Collect facts")
@@ -86,7 +86,7 @@ def test_rules_cost_nothing(ada, run_with):
     assert [heading.text for heading in call.html.select("h2")] == ["Answer"]
 
 
-def test_a_run_that_took_all_answers_over(ada, run_with, writes):
+def test_a_run_with_only_reused_replies_costs_nothing(ada, run_with, writes):
     run_with(SONNET)
     page = ada.get(f"/runs/{run_with(SONNET).id}")
     assert "reused from an earlier run" in page
@@ -94,7 +94,7 @@ def test_a_run_that_took_all_answers_over(ada, run_with, writes):
 
 
 @pytest.mark.parametrize("status", [401, 429])
-def test_refused_calls_are_seen(ada, vendor, run_with, status):
+def test_rejected_calls_are_shown(ada, vendor, run_with, status):
     vendor.always(error(status, "No.", retry_after=0))
     page = ada.get(f"/runs/{run_with(SONNET).id}")
     state = words(page.html.select_one(".run-state"))
@@ -106,7 +106,7 @@ def test_refused_calls_are_seen(ada, vendor, run_with, status):
     assert "not charged" in words(call)
 
 
-def test_a_price_that_is_not_known(ada, slug, run_with, writes):
+def test_an_unknown_price_is_shown_as_unknown(ada, slug, run_with, writes):
     page = ada.get(f"/runs/{run_with(GPT).id}")
     assert "cost unknown: 2 calls without a known price" in words(page.html.find(id="live"))
     assert "cost unknown" in words(page.html.select_one("#calls li"))
@@ -116,13 +116,13 @@ def test_a_price_that_is_not_known(ada, slug, run_with, writes):
     assert "$0" not in costs
 
 
-def test_an_answer_that_was_lost(ada, vendor, run_with):
+def test_a_lost_reply_is_shown(ada, vendor, run_with):
     vendor.always(cut({}))
     page = ada.get(f"/runs/{run_with(SONNET).id}")
     assert "cost unknown: 1 call without an answer" in words(page.html.select_one(".run-state"))
 
 
-def test_the_costs_of_a_project(place, ada, slug, run_with, writes):
+def test_a_project_shows_its_costs(place, ada, slug, run_with, writes):
     run_with(SONNET)
     with place.sessions.begin() as session:
         session.execute(update(Call).values(created_at="2025-11-30T23:59:59Z"))
@@ -142,12 +142,12 @@ def test_the_costs_of_a_project(place, ada, slug, run_with, writes):
     assert len(form.submit().html.select("h2")) == 1
 
 
-def test_a_day_that_is_none(ada, slug):
+def test_an_invalid_date_gets_400(ada, slug):
     page = ada.get(f"/projects/{slug}/costs?from=yesterday", status=400)
     assert "Enter a date such as 2026-11-01." in page.html.find(id="from-error").text
 
 
-def test_many_calls_have_pages(place, ada, slug):
+def test_many_calls_come_in_pages(place, ada, slug):
     run = place.run(slug, ada, place.source(slug, ada))
     with place.sessions.begin() as session:
         [step, *_] = place.steps(session, run)
@@ -159,7 +159,7 @@ def test_many_calls_have_pages(place, ada, slug):
     assert len(page.html.select("#calls li")) == 50
     later = page.click("Later calls")
     assert len(later.html.select("#calls li")) == 2
-    # While the run is going on, the same part is asked for.
+    # During the run, the reload shows the same page of the list.
     part = ada.get(later.html.find(id="live")["data-poll"])
     assert len(part.html.select("#calls li")) == 2
     assert len(later.click("First calls").html.select("#calls li")) == 50

@@ -1,4 +1,4 @@
-"""The pages of comments: at the statement, in the list, in the inbox of whom they mention."""
+"""Tests comments on pages: at the statement, in the list and in the inbox of mentioned users."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def document(place, ada, slug):
     return f"/documents/{version.document_id}"
 
 
-def test_a_comment_reaches_whom_it_mentions(place, ada, slug, document, form_of):
+def test_a_comment_reaches_the_mentioned_user(place, ada, slug, document, form_of):
     bob = place.visitor("bob@example.com")
     place.join(slug, bob, Role.VIEWER)
     page = ada.get(document).click(href=r"comments\?statement=%2Fsummary%2F0")
@@ -34,7 +34,7 @@ def test_a_comment_reaches_whom_it_mentions(place, ada, slug, document, form_of)
     page = form_of(page, "read").submit(status=303).follow()
     assert page.html.select_one(".nav-count") is None
     assert "Your inbox is empty" in page
-    # Resolved, it is in the list alone.
+    # A resolved comment is only in the list.
     page = ada.get(f"{document}/comments")
     form = next(form for form in page.forms.values() if "resolved" in form.fields)
     page = form.submit("form", value="resolve", status=303).follow()
@@ -55,7 +55,7 @@ def test_a_double_click_adds_one_comment(ada, document, form_of):
     assert len(page.html.select(".row-text")) == 2
 
 
-def test_comments_on_earlier_versions(ada, document, form_of):
+def test_comments_on_earlier_versions_are_shown(ada, document, form_of):
     form = form_of(ada.get(f"{document}/comments?statement=/summary/0"), "add")
     form["text"] = "Does it?"
     form.submit(status=303)
@@ -68,7 +68,7 @@ def test_comments_on_earlier_versions(ada, document, form_of):
     assert "on version 1: “It runs.”" in earlier.text
 
 
-def test_an_empty_comment(ada, document, form_of):
+def test_an_empty_comment_is_rejected(ada, document, form_of):
     form = form_of(ada.get(f"{document}/comments?statement=/summary/0"), "add")
     form["text"] = " "
     refused = form.submit(status=400)

@@ -1,4 +1,4 @@
-"""A document: sections, evidence, flags, versions, downloads."""
+"""Tests the page of a document: sections, evidence, flags, versions and downloads."""
 
 import json
 from io import BytesIO
@@ -33,7 +33,7 @@ def run(place, ada, slug, oven) -> Run:
     return place.run(slug, ada, oven)
 
 
-def test_sections_stand_in_the_order_of_the_schema(place, ada, run, oven):
+def test_sections_follow_the_order_of_the_schema(place, ada, run, oven):
     version = place.write(run, {"summary": [TRUE]}, {"S1": oven})
     page = ada.get(f"/documents/{version.document_id}")
     headings = [h.text for h in page.html.select(".column-main h2")]
@@ -48,7 +48,7 @@ def test_sections_stand_in_the_order_of_the_schema(place, ada, run, oven):
     assert page.html.select(".column-main section")[1].p.text == "The model named nothing here."
 
 
-def test_evidence_leads_to_the_lines_of_the_source(place, ada, run, oven):
+def test_evidence_links_to_the_lines_of_the_source(place, ada, run, oven):
     version = place.write(run, {"summary": [TRUE]}, {"S1": oven})
     page = ada.get(f"/documents/{version.document_id}")
     details = page.html.select_one("details.evidence")
@@ -62,7 +62,7 @@ def test_evidence_leads_to_the_lines_of_the_source(place, ada, run, oven):
     assert details.blockquote.text in lines.select_one(".cited code").text
 
 
-def test_several_quotes(place, ada, run, oven, slug):
+def test_several_quotes_are_shown(place, ada, run, oven, slug):
     more = place.source(slug, ada, "a\nb\nThe oven is blue.\nAnd it is big.", "more.md")
     both = {
         "text": "A blue oven.",
@@ -98,7 +98,7 @@ def test_a_false_quote_is_marked_and_never_shown_as_evidence(place, ada, run, ov
     assert "version 1 · 1 of 3 statements supported" in ada.get(f"/runs/{run.id}").html.main.text
 
 
-def test_details_and_repairs_stand_with_the_statement(place, ada, run, oven):
+def test_details_and_repairs_are_shown_with_the_statement(place, ada, run, oven):
     quote = "Anna must order the seal before Wednesday"
     order = item("Anna must order the seal.", quote, line=1)
     order |= {"owner": "Anna", "due": "before Wednesday", "speaker": None}
@@ -111,7 +111,7 @@ def test_details_and_repairs_stand_with_the_statement(place, ada, run, oven):
     assert statement.select_one(".repairs").text == "Repaired: the line numbers."
 
 
-def test_a_version_from_before_verdicts_is_not_judged(place, ada, run, oven):
+def test_a_version_without_verdicts_shows_none(place, ada, run, oven):
     version = place.write(run, {"summary": [TRUE]}, {"S1": oven})
     with place.sessions.begin() as session:
         session.get_one(DocumentVersion, version.id).support = None
@@ -139,7 +139,7 @@ def test_a_document_without_a_statement_says_so(place, ada, slug, run, oven, use
     assert "version 1 · no statement" in ada.get(f"/runs/{run.id}").html.main.text
 
 
-def test_says_whether_a_language_model_wrote_it(place, ada, run, oven):
+def test_the_page_names_the_author_model(place, ada, run, oven):
     version = place.write(run, {}, {"S1": oven}, used_llm=False)
     page = ada.get(f"/documents/{version.document_id}")
     assert "No language model was used." in page.html.main.text
@@ -149,7 +149,7 @@ def test_says_whether_a_language_model_wrote_it(place, ada, run, oven):
     assert "with anthropic/claude-sonnet-4-5" in page
 
 
-def test_versions(place, ada, run, oven):
+def test_versions_are_listed(place, ada, run, oven):
     version = place.write(run, {"summary": [TRUE]}, {"S1": oven})
     place.write(run, {"summary": [item("New.", "Oven 3", line=1)]}, {"S1": oven})
     newest = ada.get(f"/documents/{version.document_id}")
@@ -164,14 +164,14 @@ def test_versions(place, ada, run, oven):
         ada.get(f"/documents/{version.document_id}/versions/{number}", status=404)
 
 
-def test_inputs(place, ada, run, oven):
+def test_inputs_are_listed(place, ada, run, oven):
     version = place.write(run, {}, {"S1": oven})
     page = ada.get(f"/documents/{version.document_id}")
     assert oven.sha256[:12] in page.html.aside.text
     assert page.click("oven.md").html.h1.text == "oven.md"
 
 
-def test_download_markdown(place, ada, run, oven):
+def test_a_document_is_downloaded_as_markdown(place, ada, run, oven):
     version = place.write(run, {"summary": [TRUE]}, {"S1": oven})
     path = f"/documents/{version.document_id}"
     answer = ada.get(path).click("Markdown")
@@ -181,7 +181,7 @@ def test_download_markdown(place, ada, run, oven):
     assert ada.get(f"{path}.md").body == answer.body
 
 
-def test_download_json(place, ada, run, oven):
+def test_a_document_is_downloaded_as_json(place, ada, run, oven):
     version = place.write(run, {"summary": [TRUE, FALSE]}, {"S1": oven})
     path = f"/documents/{version.document_id}"
     answer = ada.get(path).click("JSON")
@@ -196,7 +196,7 @@ def test_download_json(place, ada, run, oven):
     assert ada.get(f"{path}.json").body == answer.body
 
 
-def test_what_a_document_says_is_text(place, ada, slug):
+def test_text_of_a_document_is_escaped(place, ada, slug):
     text = "<script>alert(1)</script> & {{ 7 * 7 }} said <img src=x onerror=alert(2)>"
     name = '"><script>alert(3)</script>.md'
     source = place.source(slug, ada, text, name)
@@ -243,7 +243,7 @@ def test_a_version_is_restored_and_compared(place, ada, run, oven, form_of):
         ada.get(f"{path}/comparison{query}", status=404)
 
 
-def test_own_words_are_shown_with_their_author(place, ada, run, oven):
+def test_edited_statements_show_their_author(place, ada, run, oven):
     version = place.write(run, {"summary": [TRUE]}, {"S1": oven})
     content = {**version.content, "decisions": [{"text": "We sell it.", "evidence": []}]}
     with place.sessions.begin() as session:
@@ -262,7 +262,7 @@ def test_own_words_are_shown_with_their_author(place, ada, run, oven):
     assert "Run" not in origin
 
 
-def test_docx_and_pdf(place, ada, run, oven):
+def test_a_document_is_downloaded_as_docx_and_pdf(place, ada, run, oven):
     said = item("The oven \x01 runs at 180 °C.", "The oven runs at 180 °C")
     version = place.write(run, {"summary": [said, FALSE]}, {"S1": oven})
     page = ada.get(f"/documents/{version.document_id}")
@@ -280,7 +280,9 @@ def test_docx_and_pdf(place, ada, run, oven):
     assert "statements" in origin["Support"]
 
 
-def test_a_stale_document_says_why_and_is_acknowledged(place, ada, run, oven, slug, form_of):
+def test_a_stale_document_shows_the_reason_and_is_acknowledged(
+    place, ada, run, oven, slug, form_of
+):
     version = place.write(run, {"summary": [TRUE]}, {"S1": oven})
     path = f"/documents/{version.document_id}"
     assert not ada.get(path).html.select(".stale")

@@ -1,4 +1,4 @@
-"""Editing a document in the browser, statement by statement."""
+"""Tests editing a document in the browser, statement by statement."""
 
 import pytest
 from sqlalchemy import select
@@ -46,7 +46,7 @@ def test_a_statement_is_changed(place, ada, version, path, form_of):
     assert changed.select_one(".unproven-mark")
     assert "Anna" in changed.select_one(".details").text
     assert page.html.select_one(".version-note").text == "The plate says so."
-    # Saved again as it is, it makes no version.
+    # Saving without a change makes no version.
     page = page.click(href=r"edit\?statement=%2Fdecisions%2F1")
     form_of(page, "save").submit(status=303)
     assert ada.get(f"{path}.json").json["version"] == 2
@@ -57,7 +57,7 @@ def test_a_statement_is_changed(place, ada, version, path, form_of):
         assert session.execute(events).all() == [("document-edit", {"version": 2})]
 
 
-def test_a_statement_is_added_with_lines_or_in_own_words(ada, path, form_of):
+def test_a_statement_is_added_with_or_without_lines(ada, path, form_of):
     form = form_of(ada.get(f"{path}/edit?statement=/next_steps/-"), "save")
     form["field-text"] = "Anna must order the seal before Wednesday."
     form["line_from"] = "6"
@@ -71,14 +71,14 @@ def test_a_statement_is_added_with_lines_or_in_own_words(ada, path, form_of):
     assert page.html.select_one(".own-mark").text.startswith("Own words of ")
 
 
-def test_evidence_is_taken_away(ada, path, form_of):
+def test_evidence_is_removed(ada, path, form_of):
     form = form_of(ada.get(f"{path}/edit?statement=/decisions/0"), "save")
     form["keep"] = False
     page = form.submit(status=303).follow()
     assert page.html.find(id="/decisions/0").select_one(".own-mark")
 
 
-def test_moving_and_removing(ada, path, form_of):
+def test_statements_are_moved_and_removed(ada, path, form_of):
     def send(pointer, to):
         form = form_of(ada.get(f"{path}/edit?statement={pointer}"), "move")
         return form.submit("to", value=to, status=303).follow()
@@ -86,13 +86,13 @@ def test_moving_and_removing(ada, path, form_of):
     assert texts(send("/decisions/0", "down")) == [HOT["text"], SEAL["text"]]
     assert texts(send("/decisions/1", "up")) == [SEAL["text"], HOT["text"]]
     assert ada.get(f"{path}.json").json["version"] == 3
-    # The first one has no place above it.
+    # The first statement cannot move up.
     send("/decisions/0", "up")
     assert ada.get(f"{path}.json").json["version"] == 3
     assert texts(send("/decisions/0", "remove")) == [HOT["text"]]
 
 
-def test_mistakes_are_named_and_what_was_typed_stays(place, ada, path, version, form_of):
+def test_errors_are_shown_and_the_input_is_kept(place, ada, path, version, form_of):
     form = form_of(ada.get(f"{path}/edit?statement=/decisions/0"), "save")
     form["field-text"] = "Something longer that nobody wants to type again."
     form["line_from"] = "99"
@@ -135,11 +135,11 @@ def test_a_line_that_is_no_number(ada, path, form_of, line):
 @pytest.mark.parametrize(
     "pointer", ["", "/decisions/9", "/decisions", "/nothing/-", "x", "/decisions/0/text/-"]
 )
-def test_places_that_are_not_there(ada, path, pointer):
+def test_unknown_statements_get_404(ada, path, pointer):
     ada.get(f"{path}/edit?statement={pointer}", status=404)
 
 
-def test_viewers_do_not_edit(place, ada, slug, path):
+def test_viewers_cannot_edit(place, ada, slug, path):
     viewer = place.visitor("vera@example.com")
     place.join(slug, viewer, Role.VIEWER)
     assert not viewer.get(path).html.select(".edit-link")

@@ -1,4 +1,4 @@
-"""Error pages, and the headers that every answer carries."""
+"""Tests error pages, and the headers of every response."""
 
 import threading
 from contextlib import contextmanager
@@ -13,52 +13,52 @@ from combine_core.pages import projects
 from combine_core.web.security_headers import CONTENT_SECURITY_POLICY
 
 
-def assert_error_page(answer, status, title):
+def check_error_page(answer, status, title):
     assert answer.status_int == status
     assert answer.content_type == "text/html"
     assert answer.html.h1.text == title
     assert answer.headers["X-Request-ID"] in answer.html.main.text
     assert answer.headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
-    # The user is not looked up.
+    # The page does not look up the user.
     assert not answer.html.select(".asker")
 
 
-def test_nothing_there(place, ada):
+def test_an_unknown_path_gets_404(place, ada):
     for path in ("/nowhere", "/projects/", "/static/nothing.css", "/projects/NO", "/a%0Ab"):
         with place.statements() as sent:
             answer = ada.get(path, status=404)
-        assert_error_page(answer, 404, "Page not found")
+        check_error_page(answer, 404, "Page not found")
         assert sent == []
 
 
-def test_a_path_that_is_not_utf8(app):
+def test_a_path_that_is_not_utf8_gets_an_error_page(app):
     request = Request.blank("/projects", environ={"PATH_INFO": "/\xff"})
     answer = request.get_response(app)
     assert answer.status_int == 404
     assert "Page not found" in answer.text
 
 
-def test_other_methods(ada, slug):
+def test_other_methods_get_405(ada, slug):
     answer = ada.client.delete("/projects", expect_errors=True)
-    assert_error_page(answer, 405, "This address cannot be opened directly")
+    check_error_page(answer, 405, "This address cannot be opened directly")
     assert answer.headers["Allow"] == "GET, HEAD, POST"
     answer = ada.client.put(f"/projects/{slug}", expect_errors=True)
     assert answer.status_int == 405
 
 
-def test_a_form_without_its_token(ada, slug):
+def test_a_form_without_a_csrf_token_is_rejected(ada, slug):
     path = f"/projects/{slug}"
     for fields in ({}, {"csrf_token": "wrong"}):
         fields = {"form": "paste", "name": "a", "text": "b", **fields}
         answer = ada.client.post(path, fields, expect_errors=True)
-        assert_error_page(answer, 400, "This form has expired")
+        check_error_page(answer, 400, "This form has expired")
     assert "No sources yet" in ada.get(path)
 
 
-def test_an_unknown_form(ada, slug, form_of):
+def test_an_unknown_form_is_rejected(ada, slug, form_of):
     form = form_of(ada.get(f"/projects/{slug}"), "paste")
     form["form"] = "nonsense"
-    assert_error_page(form.submit(expect_errors=True), 400, "This request is invalid")
+    check_error_page(form.submit(expect_errors=True), 400, "This request is invalid")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_an_unknown_form(ada, slug, form_of):
         ("application/x-www-form-urlencoded; charset=nonsense", b"form=paste"),
     ],
 )
-def test_an_unreadable_form(ada, slug, content_type, body):
+def test_an_unreadable_form_is_rejected(ada, slug, content_type, body):
     answer = ada.client.request(
         f"/projects/{slug}",
         method="POST",
@@ -78,46 +78,46 @@ def test_an_unreadable_form(ada, slug, content_type, body):
         headers={"Content-Type": content_type},
         expect_errors=True,
     )
-    assert_error_page(answer, 400, "This request is invalid")
+    check_error_page(answer, 400, "This request is invalid")
     assert "The form cannot be read." in answer
 
 
-def test_an_unreadable_query(ada):
+def test_an_unreadable_query_is_rejected(ada):
     answer = ada.get("/projects?cursor=%ff", expect_errors=True)
-    assert_error_page(answer, 400, "This request is invalid")
+    check_error_page(answer, 400, "This request is invalid")
 
 
-def test_too_large_a_body(make_place):
+def test_a_body_above_the_limit_gets_413(make_place):
     place = make_place({"combine_core.max_request_body_size": "2k"})
     ada = place.visitor()
     slug = place.project(ada)
     answer = ada.client.post(f"/projects/{slug}", {"text": "x" * 3000}, expect_errors=True)
-    assert_error_page(answer, 413, "The upload is too large")
+    check_error_page(answer, 413, "The upload is too large")
 
 
-def test_a_fault_of_ours(ada, monkeypatch, caplog):
+def test_an_unexpected_error_gets_500(ada, monkeypatch, caplog):
     def fail(*_args, **_options):
         raise RuntimeError("with a secret in it")
 
     monkeypatch.setattr(projects, "list_projects", fail)
     answer = ada.get("/projects", expect_errors=True)
-    assert_error_page(answer, 500, "Something went wrong")
+    check_error_page(answer, 500, "Something went wrong")
     assert "secret" not in answer
     logged = [record for record in caplog.records if record.name == "combine_core.web.problems"]
     assert len(logged) == 1
     assert logged[0].exc_info is not None
 
 
-def test_the_database_is_away(make_place, caplog):
+def test_an_unreachable_database_gets_503(make_place, caplog):
     # No server listens on port 1.
     place = make_place(url="postgresql://combine:sesame@127.0.0.1:1/combine")
     client = place.stranger()
     client.set_cookie("combine_session", "x" * 43)
     for path in ("/", "/projects", "/projects/ovens", "/runs/01a208f2-a042-737c-b291-5e9a3006f95b"):
         answer = client.get(path, expect_errors=True)
-        assert_error_page(answer, 503, "The database cannot be reached")
+        check_error_page(answer, 503, "The database cannot be reached")
         assert answer.headers["Retry-After"] == "5"
-    # What the runbook says to do.
+    # The remedy of the runbook.
     steps = [step.text for step in answer.html.select("ol li")]
     assert steps == [
         "Verify that the database is running.",
@@ -127,25 +127,25 @@ def test_the_database_is_away(make_place, caplog):
     ]
     assert "sesame" not in answer
     assert "sesame" not in caplog.text
-    # What needs no database goes on.
+    # Pages that need no database still work.
     client.get("/nowhere", status=404)
     client.get("/static/combine.css", status=200)
     place.stranger().get("/auth/sign-in", status=200)
 
 
-def test_a_statement_takes_too_long(ada, monkeypatch):
+def test_a_statement_timeout_gets_503(ada, monkeypatch):
     def wait(session, *_args, **_options):
         session.execute(text("SET LOCAL statement_timeout = '10ms'"))
         session.execute(text("SELECT pg_sleep(10)"))
 
     monkeypatch.setattr(projects, "list_projects", wait)
     answer = ada.get("/projects", expect_errors=True)
-    assert_error_page(answer, 503, "The database is busy")
+    check_error_page(answer, 503, "The database is busy")
 
 
 @contextmanager
 def killed_at_commit(engine, database_url):
-    """The database ends the connection of this thread just before its commit."""
+    """The database closes the connection of this thread just before the commit."""
     thread = threading.get_ident()
 
     def kill(connection):
@@ -165,12 +165,12 @@ def killed_at_commit(engine, database_url):
         event.remove(engine, "commit", kill)
 
 
-def test_the_database_goes_away_at_the_commit(place, ada, database_url):
+def test_a_database_failure_at_commit_gets_503(place, ada, database_url):
     form = ada.get("/projects").forms[1]
     form["name"] = "Ovens"
     with killed_at_commit(engine_of(place.registry), database_url):
         answer = form.submit(expect_errors=True)
-    assert_error_page(answer, 503, "The database cannot be reached")
+    check_error_page(answer, 503, "The database cannot be reached")
     assert "You have no projects yet" in ada.get("/projects")
 
 
@@ -185,7 +185,7 @@ HEADERS = {
 @pytest.mark.parametrize(
     "path", ["/", "/projects", "/auth/sign-in", "/nowhere", "/static/combine.css", "/api/v1/me"]
 )
-def test_security_headers(ada, path):
+def test_every_response_has_security_headers(ada, path):
     answer = ada.get(path, expect_errors=True)
     assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
     assert "Strict-Transport-Security" not in answer.headers
@@ -193,7 +193,7 @@ def test_security_headers(ada, path):
     assert secure.headers["Strict-Transport-Security"].startswith("max-age=31536000")
 
 
-def test_pages_stay_in_no_cache_and_files_in_the_browser_s(ada):
+def test_pages_are_not_cached_and_files_are(ada):
     page = ada.get("/projects")
     assert page.headers["Cache-Control"] == "no-store"
     for link in page.html.select("link[rel=stylesheet]"):
@@ -202,7 +202,7 @@ def test_pages_stay_in_no_cache_and_files_in_the_browser_s(ada):
         assert "?v=" in link["href"]
 
 
-def test_probes_carry_no_headers_for_browsers(ada):
+def test_probes_have_no_security_headers(ada):
     for path in ("/health", "/health/ready", "/health/detailed"):
         answer = ada.get(path, expect_errors=True)
         assert not HEADERS.keys() & answer.headers.keys()
@@ -214,7 +214,7 @@ def test_a_view_may_set_its_own_policy(ada):
     assert policy[0] != CONTENT_SECURITY_POLICY
 
 
-def test_the_api_has_answers_of_its_own(ada):
+def test_the_api_has_its_own_error_responses(ada):
     for path in ("/api/v1/projects/none", "/api/none", "/api"):
         answer = ada.get(path, status=404)
         assert answer.content_type == "application/problem+json"

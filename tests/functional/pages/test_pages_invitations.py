@@ -1,4 +1,4 @@
-"""The pages of links into a project: an owner makes one, somebody else opens it and accepts."""
+"""Tests the pages of invitation links: an owner creates one, and a user opens and accepts it."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def bob(place):
 
 
 def invite(visitor, slug, form_of, role="writer"):
-    """The link, as the page shows it."""
+    """Return the link that the page shows."""
     form = form_of(visitor.get(f"/projects/{slug}/invitations"), "invite")
     form["role"] = role
     page = form.submit(status=303).follow()
@@ -23,7 +23,7 @@ def rows(page):
     return [item.select_one(".row-title").text for item in page.html.select("li.row-item")]
 
 
-def test_an_owner_makes_a_link_and_sees_it_once(ada, slug, form_of):
+def test_an_owner_creates_a_link_and_sees_it_once(ada, slug, form_of):
     page = ada.get(f"/projects/{slug}/members").click("Invite people")
     form = form_of(page, "invite")
     form["role"], form["days"] = "reviewer", "30"
@@ -38,7 +38,7 @@ def test_an_owner_makes_a_link_and_sees_it_once(ada, slug, form_of):
     assert rows(again) == ["Reviewer: open"]
 
 
-def test_somebody_opens_it_and_accepts(ada, bob, slug, form_of):
+def test_a_user_opens_the_link_and_accepts(ada, bob, slug, form_of):
     link = invite(ada, slug, form_of)
     opened = bob.get(link, status=303)
     assert opened.location == "http://localhost:8000/invitation"
@@ -48,7 +48,7 @@ def test_somebody_opens_it_and_accepts(ada, bob, slug, form_of):
     assert page.headers["Referrer-Policy"] == "same-origin"
     for shown in ("Ovens", "ada@example.com", "writer", "bob@example.com"):
         assert shown in page
-    # Opening it has changed nothing.
+    # Opening the link has changed nothing.
     bob.get(f"/projects/{slug}", status=404)
     assert rows(ada.get(f"/projects/{slug}/invitations")) == ["Writer: open"]
     inside = page.forms[1].submit(status=303)
@@ -57,11 +57,11 @@ def test_somebody_opens_it_and_accepts(ada, bob, slug, form_of):
     listed = ada.get(f"/projects/{slug}/invitations")
     assert rows(listed) == ["Writer: used"]
     assert "bob@example.com" in listed.html.select_one(".row-facts").text
-    # Who presses twice is there already.
+    # A second press finds the user already a member.
     assert page.forms[1].submit(status=303).location.endswith(f"/projects/{slug}")
 
 
-def test_the_link_survives_the_sign_in(place, ada, slug, form_of):
+def test_the_link_still_works_after_the_sign_in(place, ada, slug, form_of):
     link = invite(ada, slug, form_of)
     browser = place.stranger()
     page = browser.get(link).follow()
@@ -75,8 +75,8 @@ def test_the_link_survives_the_sign_in(place, ada, slug, form_of):
     page.forms[1].submit(status=303).follow(status=200)
 
 
-def test_an_accepted_form_of_somebody_signed_out(place, ada, slug, form_of):
-    """The session has ended meanwhile: after the sign-in the page is there again."""
+def test_accepting_after_the_session_ended_asks_again(place, ada, slug, form_of):
+    """The session has ended in the meantime. After the sign-in, the page appears again."""
     link = invite(ada, slug, form_of)
     bob = place.visitor("bob@example.com")
     page = bob.get(link).follow()
@@ -92,7 +92,7 @@ def sql(statement):
     return text(statement)
 
 
-def test_the_second_is_told_why(place, ada, bob, slug, form_of):
+def test_the_second_user_sees_the_reason(place, ada, bob, slug, form_of):
     link = invite(ada, slug, form_of)
     carol = place.visitor("carol@example.com")
     pages = [who.get(link).follow() for who in (bob, carol)]
@@ -104,7 +104,7 @@ def test_the_second_is_told_why(place, ada, bob, slug, form_of):
     assert "has been used" in carol.get("/invitation", status=410)
 
 
-def test_revoked_and_unknown_links(ada, bob, slug, form_of):
+def test_revoked_and_unknown_links_are_rejected(ada, bob, slug, form_of):
     link = invite(ada, slug, form_of)
     page = ada.get(f"/projects/{slug}/invitations")
     page = form_of(page, "revoke").submit(status=303).follow()
@@ -112,12 +112,12 @@ def test_revoked_and_unknown_links(ada, bob, slug, form_of):
     assert "was revoked" in bob.get(link).follow(status=410)
     for odd in ("/invitation?token=", "/invitation?token=x", "/invitation?token=" + "a" * 43):
         assert "check that it is complete" in bob.get(odd).follow(status=404)
-    # Without the cookie, as in another browser.
+    # The request has no cookie, as in another browser.
     bob.client.reset()
     assert "check that it is complete" in bob.get("/invitation", status=404)
 
 
-def test_a_member_is_sent_to_the_project(place, ada, bob, slug, form_of):
+def test_a_member_is_redirected_to_the_project(place, ada, bob, slug, form_of):
     place.join(slug, bob, Role.VIEWER)
     link = invite(ada, slug, form_of)
     page = bob.get(link).follow()
@@ -125,7 +125,7 @@ def test_a_member_is_sent_to_the_project(place, ada, bob, slug, form_of):
     assert rows(ada.get(f"/projects/{slug}/invitations")) == ["Writer: open"]
 
 
-def test_the_link_of_a_former_owner_says_so_in_the_list(place, ada, bob, slug, form_of):
+def test_the_list_marks_links_of_a_former_owner(place, ada, bob, slug, form_of):
     place.join(slug, bob, Role.OWNER)
     invite(bob, slug, form_of)
     form = form_of(bob.get(f"/projects/{slug}/members"), "remove")
@@ -142,7 +142,7 @@ def test_only_owners_see_the_links(place, ada, bob, slug):
     bob.get(f"/projects/{slug}/invitations", status=403)
 
 
-def test_odd_forms_are_refused(ada, slug, form_of):
+def test_invalid_forms_are_rejected(ada, slug, form_of):
     page = ada.get(f"/projects/{slug}/invitations")
     token = form_of(page, "invite")["csrf_token"].value
     nobody = "01a208f2-a042-737c-b291-5e9a3006f95b"
@@ -160,7 +160,7 @@ def test_odd_forms_are_refused(ada, slug, form_of):
     ada.client.post("/invitation", {"token": "a" * 43}, status=400)
 
 
-def test_guessing_is_slowed_down(place):
+def test_guessing_is_limited(place):
     browser = place.stranger()
     browser.extra_environ["REMOTE_ADDR"] = "192.0.2.77"
     for _ in range(RULES["project-invitation"].address.amount):

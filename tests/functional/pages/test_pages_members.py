@@ -1,4 +1,4 @@
-"""The page of a project's members."""
+"""Tests the page of the members of a project."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def members(page):
     }
 
 
-def test_an_owner_changes_and_removes(place, ada, bob, slug):
+def test_an_owner_changes_roles_and_removes_members(place, ada, bob, slug):
     place.join(slug, bob, Role.WRITER)
     page = ada.get(f"/projects/{slug}").click("Members")
     assert members(page) == {"ada@example.com": "owner", "bob@example.com": "writer"}
@@ -45,7 +45,7 @@ def test_an_owner_changes_and_removes(place, ada, bob, slug):
     bob.get(f"/projects/{slug}/members", status=404)
 
 
-def test_the_only_owner_is_told_what_to_do_first(ada, slug, form_of):
+def test_the_only_owner_cannot_leave(ada, slug, form_of):
     page = ada.get(f"/projects/{slug}/members")
     refused = form_of(page, "remove").submit(status=409)
     assert "Make another member an owner first" in refused.html.select_one(".field-error").text
@@ -54,7 +54,7 @@ def test_the_only_owner_is_told_what_to_do_first(ada, slug, form_of):
     form.submit(status=409)
 
 
-def test_others_look_and_may_leave(place, ada, bob, slug, form_of):
+def test_other_members_see_the_list_and_may_leave(place, ada, bob, slug, form_of):
     place.join(slug, bob, Role.VIEWER)
     page = bob.get(f"/projects/{slug}/members")
     assert set(members(page)) == {"ada@example.com", "bob@example.com"}
@@ -71,7 +71,7 @@ def test_others_look_and_may_leave(place, ada, bob, slug, form_of):
     bob.get(f"/projects/{slug}", status=404)
 
 
-def test_odd_forms_are_refused(ada, slug, form_of):
+def test_invalid_forms_are_rejected(ada, slug, form_of):
     page = ada.get(f"/projects/{slug}/members")
     token = form_of(page, "role")["csrf_token"].value
     nobody = "01a208f2-a042-737c-b291-5e9a3006f95b"
@@ -86,7 +86,7 @@ def test_odd_forms_are_refused(ada, slug, form_of):
         ada.client.post(f"/projects/{slug}/members", {**fields, "csrf_token": token}, status=status)
 
 
-def test_the_page_costs_three_statements(place, ada, slug):
+def test_the_page_sends_three_statements(place, ada, slug):
     for number in range(5):
         place.join(slug, place.visitor(f"p{number}@example.com"), Role.VIEWER)
     with place.statements() as sent:

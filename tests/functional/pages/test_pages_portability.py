@@ -1,4 +1,4 @@
-"""A project as a ZIP file, by page."""
+"""Tests export and import of a project on its pages."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def bob(place, slug):
 
 @pytest.fixture
 def approved(place, app, ada, bob, slug):
-    """A document that Bob has approved, in a project in which nothing goes on."""
+    """A document that Bob has approved, in a project without runs in progress."""
     source = place.source(slug, ada)
     run = place.run(slug, ada, source)
     version = place.write(run, {"summary": [ITEM]}, {"S1": source})
@@ -43,7 +43,7 @@ def approved(place, app, ada, bob, slug):
         )
 
 
-def test_an_owner_exports_and_somebody_else_imports(ada, bob, slug, approved, form_of):
+def test_an_owner_exports_and_another_user_imports(ada, bob, slug, approved, form_of):
     file = ada.get(f"/projects/{slug}/settings").click("Export the project")
     assert file.headers["Content-Disposition"] == f'attachment; filename="{slug}.zip"'
     bob.get(f"/projects/{slug}/export", status=403)
@@ -64,7 +64,7 @@ def test_an_owner_exports_and_somebody_else_imports(ada, bob, slug, approved, fo
     assert not bob.get("/inbox").html.select(".row-item")
 
 
-def test_the_settings_say_why_a_project_cannot_be_exported(place, ada, slug):
+def test_the_settings_show_why_a_project_cannot_be_exported(place, ada, slug):
     place.run(slug, ada, place.source(slug, ada))
     refused = ada.get(f"/projects/{slug}/export", status=409)
     assert "A run is still going on" in refused.html.select_one("main").text

@@ -1,4 +1,4 @@
-"""The list of projects."""
+"""Tests the list of projects."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,7 +7,7 @@ import pytest
 from combine_core.projects import create_project
 
 
-def test_make_a_project(ada):
+def test_a_project_is_created(ada):
     page = ada.get("/projects")
     form = page.forms[1]
     form["name"] = "  Ovens & <Stoves>  "
@@ -29,7 +29,7 @@ def test_make_a_project(ada):
         ("\u200b", "The name has no visible character."),
     ],
 )
-def test_what_is_wrong_stands_beside_the_field(ada, name, why):
+def test_an_error_is_shown_at_its_field(ada, name, why):
     form = ada.get("/projects").forms[1]
     form["name"] = name
     page = form.submit(status=400)
@@ -42,10 +42,10 @@ def test_what_is_wrong_stands_beside_the_field(ada, name, why):
     assert "You have no projects yet" in page
 
 
-def test_a_form_sent_twice_makes_one_project(place, ada):
+def test_a_form_sent_twice_creates_one_project(place, ada):
     form = ada.get("/projects").forms[1]
     form["name"] = "Ovens"
-    # Two presses at once: both requests run at the same time.
+    # A double click sends two requests in parallel.
     fields = form.submit_fields()
 
     def press(_):
@@ -67,7 +67,7 @@ def test_others_may_use_the_same_name(place, ada, slug):
     assert f'"/projects/{slug}"' not in bob.get("/projects")
 
 
-def test_older_projects_are_a_link_away(place, ada):
+def test_the_list_links_to_older_projects(place, ada):
     with place.sessions.begin() as session:
         for number in range(51):
             create_project(session, f"Project {number}", ada.user_id)
@@ -80,6 +80,6 @@ def test_older_projects_are_a_link_away(place, ada):
     assert older.click("Newest").html.select_one("main .rows a").text == "Project 50"
 
 
-def test_a_list_that_starts_nowhere(ada):
+def test_an_invalid_cursor_gets_400(ada):
     page = ada.get("/projects?cursor=nonsense", status=400)
     assert "This page of the list does not exist" in page

@@ -1,4 +1,4 @@
-"""The pages of the register: the list, its filters, one click for each decision, and changing an item."""
+"""Tests the pages of the register: list, filters, decisions with one click, and changes of items."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def vera(place, slug):
 
 @pytest.fixture
 def approve(place, ada, slug, form_of):
-    """``approve(next_steps=[…])``: Ada has a document written and approves it."""
+    """``approve(next_steps=[…])``: write a document for Ada and approve it."""
 
     def approve(**answer):
         source = place.source(slug, ada)
@@ -51,13 +51,13 @@ def path(slug):
     return f"/projects/{slug}/register"
 
 
-def test_an_empty_register(ada, slug, path):
+def test_an_empty_register_is_explained(ada, slug, path):
     page = ada.get(f"/projects/{slug}").click("Register")
     assert page.request.path == path
     assert "No items yet" in page
 
 
-def test_the_list_and_its_filters(ada, two_meetings, path):
+def test_items_are_listed_and_filtered(ada, two_meetings, path):
     page = ada.get(path)
     assert len(rows(page)) == 3
     form = page.forms[next(n for n, one in page.forms.items() if one.method.lower() == "get")]
@@ -73,11 +73,11 @@ def test_the_list_and_its_filters(ada, two_meetings, path):
 @pytest.mark.parametrize(
     "query", [{"kind": "nonsense"}, {"due_after": "soon"}, {"owner": "x" * 300}]
 )
-def test_a_filter_that_does_not_exist(ada, path, query):
+def test_an_unknown_filter_is_rejected(ada, path, query):
     assert "This value is invalid" in ada.get(path, params=query, status=400)
 
 
-def test_one_click_joins_and_one_settles(ada, two_meetings, path, form_of):
+def test_duplicates_and_changes_are_decided_with_one_click(ada, two_meetings, path, form_of):
     page = ada.get(path, params={"undecided": "true"})
     [row] = rows(page)
     assert "This may be the same item as Anna orders the door seal by 3 May 2027." in row
@@ -89,13 +89,13 @@ def test_one_click_joins_and_one_settles(ada, two_meetings, path, form_of):
     assert len(rows(ada.get(path))) == 2
 
 
-def test_the_first_of_two_people_decides(ada, two_meetings, path, form_of):
+def test_the_first_of_two_users_decides(ada, two_meetings, path, form_of):
     form = form_of(ada.get(path, params={"undecided": "true"}), "same")
     form.submit("same", value="no", status=303)
     assert "no longer exists" in form.submit("same", value="yes", status=409)
 
 
-def test_a_person_changes_an_item(ada, two_meetings, path, form_of):
+def test_a_user_changes_an_item(ada, two_meetings, path, form_of):
     page = ada.get(path, params={"kind": "question"}).click("Who pays for the seal")
     form = form_of(page, "change")
     form["owner"], form["due"], form["state"] = "Bob", "2027-01-31", "done"

@@ -1,4 +1,4 @@
-"""The pages of reviews: asking, deciding, the inbox, and who may do what by page and by API."""
+"""Tests the pages of reviews: request, decision, inbox, and the permissions on pages and in the API."""
 
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -27,7 +27,7 @@ def bob(place, slug):
 
 @pytest.fixture
 def write(place, ada, slug):
-    """``write()``: the next version of Ada's document."""
+    """``write()``: write the next version of the document of Ada."""
     source = place.source(slug, ada)
 
     def write():
@@ -43,7 +43,7 @@ def document(write):
 
 @pytest.fixture
 def ask(document, form_of):
-    """``ask(ada, needed="2")``: the answer to the form."""
+    """``ask(ada, needed="2")``: the response to the form."""
 
     def ask(person, status=303, **fields):
         form = form_of(person.get(f"{document}/reviews"), "ask")
@@ -63,7 +63,7 @@ def count_in_head(page):
     return badge and badge.text
 
 
-def test_from_asking_to_approval(ada, bob, ask, document, slug, form_of):
+def test_a_version_is_reviewed_and_approved(ada, bob, ask, document, slug, form_of):
     page = ada.get(document)
     assert "This version has no review" in words(page)
     page.click("Ask for a review")
@@ -71,7 +71,7 @@ def test_from_asking_to_approval(ada, bob, ask, document, slug, form_of):
     assert "In review · 0 of 1 approval" in words(page)
     assert "You asked for this review" in words(page, ".panel")
     assert count_in_head(page) is None
-    # Bob finds it, reads it beside the buttons, and approves.
+    # Bob finds the review, reads the document beside the buttons, and approves.
     page = bob.get("/projects")
     assert count_in_head(page) == "1 waiting"
     page = page.click("Inbox").click("Brief: oven.md")
@@ -88,7 +88,7 @@ def test_from_asking_to_approval(ada, bob, ask, document, slug, form_of):
     assert "Approved" in words(ada.get(f"{document}/reviews"), "ul.rows")
 
 
-def test_a_file_says_who_has_decided(ada, bob, ask, document, form_of):
+def test_a_file_names_the_reviewers(ada, bob, ask, document, form_of):
     def said():
         file = docx.Document(BytesIO(ada.get(f"{document}.docx").body))
         return next(
@@ -104,7 +104,7 @@ def test_a_file_says_who_has_decided(ada, bob, ask, document, form_of):
     assert said().endswith("UTC. “As I heard it.”")
 
 
-def test_a_decision_without_a_comment(ada, bob, ask, form_of):
+def test_a_rejection_without_a_comment_is_refused(ada, bob, ask, form_of):
     address = ask(ada).location
     page = bob.get(address)
     refused = form_of(page, "decide").submit("decision", value="reject", status=400)
@@ -116,7 +116,7 @@ def test_a_decision_without_a_comment(ada, bob, ask, form_of):
     assert "Changes requested" in words(page)
 
 
-def test_a_decision_on_what_has_changed(ada, bob, ask, write, form_of, document):
+def test_a_decision_on_an_old_version_is_rejected(ada, bob, ask, write, form_of, document):
     page = bob.get(ask(ada).location)
     write()
     form = form_of(page, "decide")
@@ -124,11 +124,11 @@ def test_a_decision_on_what_has_changed(ada, bob, ask, write, form_of, document)
     refused = form.submit("decision", value="approve", status=409)
     assert "was replaced by version 2" in refused.html.select_one(".field-error").text
     assert "Dismissed" in words(refused)
-    # The newest version has none.
+    # The newest version has no review.
     assert "This version has no review" in words(ada.get(document))
 
 
-def test_editing_and_approving_in_one_act(ada, bob, ask, document, form_of):
+def test_an_edit_and_its_approval_in_one_form(ada, bob, ask, document, form_of):
     page = bob.get(ask(ada, author_may_decide=True).location)
     assert "Save and approve" in words(page, "[aria-labelledby=decide-heading]")
     page = page.click(href=r"edit\?statement=%2Fsummary%2F0")
@@ -139,7 +139,7 @@ def test_editing_and_approving_in_one_act(ada, bob, ask, document, form_of):
     assert "Review of version 2" in words(page)
     assert "Approved · 1 of 1 approval" in words(page)
     assert "The oven runs." in page.html.select_one(".statement").text
-    # The same form again, and one of a version that nobody has in review.
+    # Send the same form again, and the form of a version that is not in review.
     refused = late.submit("approve", status=409)
     assert "Review version 2" in refused.html.select_one(".field-error").text
     form = form_of(bob.get(f"{document}/edit?statement=/summary/0"), "save")
@@ -149,16 +149,14 @@ def test_editing_and_approving_in_one_act(ada, bob, ask, document, form_of):
     assert "no open review" in refused.html.select_one(".field-error").text
 
 
-def test_authors_are_not_offered_to_approve(place, ada, bob, slug, ask, document, form_of):
+def test_authors_see_no_button_to_approve(place, ada, bob, slug, ask, document, form_of):
     page = bob.get(ask(ada).location)
     assert "Save and approve" not in page
     page = bob.get(f"{document}/edit?statement=/summary/0")
     assert "approve" not in form_of(page, "save").fields
 
 
-def test_a_version_that_is_no_longer_the_newest_is_not_asked_for(
-    ada, bob, document, write, form_of
-):
+def test_no_review_is_requested_for_an_old_version(ada, bob, document, write, form_of):
     form = form_of(ada.get(f"{document}/reviews"), "ask")
     write()
     refused = form.submit(status=409)
@@ -177,13 +175,13 @@ def test_a_version_that_is_no_longer_the_newest_is_not_asked_for(
         ({"reject": True}, "due"),
     ],
 )
-def test_mistakes_in_the_form(ada, bob, ask, fields, wrong):
+def test_errors_are_shown_in_the_form(ada, bob, ask, fields, wrong):
     refused = ask(ada, status=400, **fields)
     assert refused.html.select_one(f"#{wrong}-error").text
     assert refused.html.title.text.startswith("Error")
 
 
-def test_people_are_ticked(place, ada, bob, slug, ask):
+def test_reviewers_are_selected(place, ada, bob, slug, ask):
     carol = place.visitor("carol@example.com")
     place.join(slug, carol, Role.OWNER)
     due = (datetime.now(UTC) + timedelta(days=3)).date().isoformat()
@@ -199,7 +197,7 @@ def test_people_are_ticked(place, ada, bob, slug, ask):
     assert "then it is rejected" in words(page)
 
 
-def test_an_overdue_review_and_its_withdrawal(place, ada, bob, ask, form_of):
+def test_an_overdue_review_is_shown_and_withdrawn(place, ada, bob, ask, form_of):
     due = (datetime.now(UTC) + timedelta(days=3)).date().isoformat()
     address = ask(ada, due=due).location
     with place.sessions.begin() as session:
@@ -211,7 +209,7 @@ def test_an_overdue_review_and_its_withdrawal(place, ada, bob, ask, form_of):
     assert "Withdrawn" in words(page)
 
 
-def test_odd_forms(ada, bob, ask, document, form_of):
+def test_invalid_forms_are_rejected(ada, bob, ask, document, form_of):
     address = ask(ada).location
     token = form_of(bob.get(address), "decide")["csrf_token"].value
     for fields in ({"form": "decide", "decision": "maybe"}, {"form": "else"}):
@@ -235,7 +233,7 @@ MAY = {
 
 
 @pytest.mark.parametrize("face", ["pages", "api"])
-def test_who_may_do_what(place, ada, bob, slug, document, ask, form_of, face):
+def test_each_role_has_its_permissions(place, ada, bob, slug, document, ask, form_of, face):
     """Check that strangers get a 404 and that members can do only what their role allows."""
     ask(ada, author_may_decide=True)
     with place.sessions() as session:
@@ -304,7 +302,7 @@ def _by_page(client, document, review, action, csrf):
             return client.post(path, {**deciding, "csrf_token": csrf}, status="*")
 
 
-def test_the_inbox_costs_the_same_for_many(place, ada, bob, ask, slug):
+def test_the_inbox_sends_a_constant_number_of_statements(place, ada, bob, ask, slug):
     def statements():
         with place.statements() as sent:
             bob.get("/inbox")
@@ -342,9 +340,9 @@ ANALYZE;
 """
 
 
-def test_the_inbox_reads_no_document_again_and_again(bob, document, dbsession, rows_read):
+def test_the_inbox_reads_each_document_once(bob, document, dbsession, rows_read):
     dbsession.execute(text(_MORE))
     dbsession.commit()
     assert 0 < rows_read("documents", lambda: bob.get("/inbox", status=200)) < 5 * 3000
-    # Nobody of the others asked for one.
+    # The other users requested no review.
     assert 0 < rows_read("users", lambda: bob.get("/inbox", status=200)) < 100

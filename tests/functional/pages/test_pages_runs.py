@@ -1,4 +1,4 @@
-"""Start runs, watch them, cancel them."""
+"""Tests starting, watching and cancelling runs."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ def start(page, form_of, *sources, model="extract"):
     return form
 
 
-def test_start_a_run_and_see_it_succeed(place, ada, slug, form_of, run_jobs):
+def test_a_run_is_started_and_succeeds(place, ada, slug, form_of, run_jobs):
     source = place.source(slug, ada)
     place.source(slug, ada, "Not used.", "other.md")
     page = ada.get(f"/projects/{slug}")
@@ -27,7 +27,7 @@ def test_start_a_run_and_see_it_succeed(place, ada, slug, form_of, run_jobs):
     assert [a.text for a in run.html.select(".column-side a")] == ["oven.md"]
     live = run.html.find(id="live")
     assert live["data-poll"] == f"{run.request.path}/live"
-    # Without a script: a refresh, and a link.
+    # Without JavaScript there are a refresh and a link.
     refresh = run.html.head.noscript.meta
     assert (refresh["http-equiv"], refresh["content"]) == ("refresh", "5")
 
@@ -49,7 +49,7 @@ def test_start_a_run_and_see_it_succeed(place, ada, slug, form_of, run_jobs):
     assert page.html.select_one("#runs .state").text == "Succeeded"
 
 
-def test_see_what_a_run_costs_before_it_starts(place, ada, slug, form_of):
+def test_the_estimate_is_shown_before_the_start(place, ada, slug, form_of):
     source = place.source(slug, ada)
     page = start(ada.get(f"/projects/{slug}"), form_of, source).submit("estimate")
     assert "no cost" in page.html.find(id="estimate").text
@@ -57,14 +57,14 @@ def test_see_what_a_run_costs_before_it_starts(place, ada, slug, form_of):
     assert "No runs yet." in page
 
 
-def test_nothing_ticked(place, ada, slug, form_of):
+def test_a_run_needs_a_source(place, ada, slug, form_of):
     place.source(slug, ada)
     page = start(ada.get(f"/projects/{slug}"), form_of).submit(status=400)
     assert "Name at least one source." in page.html.find(id="run-sources-error").text
     assert "No runs yet." in page
 
 
-def test_what_was_chosen_is_kept(place, ada, slug, form_of):
+def test_the_selection_is_kept_after_an_error(place, ada, slug, form_of):
     source = place.source(slug, ada)
     other = place.source(slug, ada, "Other", "other.md")
     form = start(ada.get(f"/projects/{slug}"), form_of, source)
@@ -79,14 +79,14 @@ def test_what_was_chosen_is_kept(place, ada, slug, form_of):
     ("field", "value", "status"),
     [("line", "nonsense", 400), ("source", "nonsense", 400), ("model", "x/y/z", 400)],
 )
-def test_what_no_browser_sends(place, ada, slug, form_of, field, value, status):
+def test_invalid_forms_are_rejected(place, ada, slug, form_of, field, value, status):
     source = place.source(slug, ada)
     form = start(ada.get(f"/projects/{slug}"), form_of, source)
     fields = [pair for pair in form.submit_fields() if pair[0] != field]
     ada.client.post(f"/projects/{slug}", [*fields, (field, value)], status=status)
 
 
-def test_a_source_of_another_project(place, ada, slug, form_of):
+def test_a_source_of_another_project_is_rejected(place, ada, slug, form_of):
     source = place.source(slug, ada)
     elsewhere = place.source(place.project(ada, "Stoves"), ada)
     form = start(ada.get(f"/projects/{slug}"), form_of, source)
@@ -105,7 +105,7 @@ def test_a_form_sent_twice_starts_one_run(place, ada, slug, form_of):
     assert len(ada.get(f"/projects/{slug}").html.select("#runs .rows li")) == 2
 
 
-def test_a_full_queue(place, ada, slug, form_of, monkeypatch):
+def test_a_full_queue_gets_503(place, ada, slug, form_of, monkeypatch):
     monkeypatch.setattr(runs_service, "MAX_LIVE_RUNS", 1)
     source = place.source(slug, ada)
     other = place.source(slug, ada, "Other text.", "other.md")
@@ -115,20 +115,20 @@ def test_a_full_queue(place, ada, slug, form_of, monkeypatch):
     assert "Try again later." in answer.html.find(id="line-error").text
 
 
-def test_cancel(place, ada, slug, form_of):
+def test_a_run_is_cancelled(place, ada, slug, form_of):
     run = place.run(slug, ada, place.source(slug, ada))
     form = form_of(ada.get(f"/runs/{run.id}"), "cancel")
     page = form.submit(status=303).follow()
     assert page.html.select_one(".run-state .state").text == "Cancelled"
-    # Once more does no harm.
+    # Cancelling again is harmless.
     form.submit(status=303)
 
 
-def test_run_again(place, ada, slug, form_of, run_jobs):
+def test_a_run_is_repeated(place, ada, slug, form_of, run_jobs):
     run = place.run(slug, ada, place.source(slug, ada))
     run_jobs()
     with place.sessions.begin() as session:
-        # Long enough ago to be no double click.
+        # This is long enough ago not to be a double click.
         session.execute(update(Run).values(created_at=Run.created_at - timedelta(minutes=1)))
     again = form_of(ada.get(f"/runs/{run.id}"), "run").submit(status=303)
     assert not again.location.endswith(str(run.id))
@@ -155,7 +155,7 @@ def fail(place, run, code, message):
     ("code", "remedy"),
     [("auth", "API key"), ("bad_answer", ""), ("internal", "the number of the step")],
 )
-def test_a_failed_run_says_what_to_do(place, ada, slug, code, remedy):
+def test_a_failed_run_shows_the_remedy(place, ada, slug, code, remedy):
     run = place.run(slug, ada, place.source(slug, ada))
     fail(place, run, code, "It went <wrong>. Try another model.")
     page = ada.get(f"/runs/{run.id}")
@@ -174,7 +174,7 @@ def test_models_of_configured_providers_are_offered(make_place, form_of):
     page = ada.get(f"/projects/{slug}")
     offered = [radio["value"] for radio in page.html.select("input[name=model]")]
     assert offered == ["extract", "anthropic"]
-    # The default model of a service with this key.
+    # This is the default model of a service with this key.
     form = form_of(page, "run")
     default = providers_of(place.registry).default_model
     assert f"{form['model'].value}/{form['anthropic-model'].value}" == default
@@ -183,7 +183,7 @@ def test_models_of_configured_providers_are_offered(make_place, form_of):
     form["anthropic-model"] = "claude-haiku-4-5"
     run = form.submit(status=303).follow()
     assert "with anthropic/claude-haiku-4-5" in run
-    # No model beside the provider.
+    # No model is configured beside the provider.
     form["anthropic-model"] = ""
     refused = form.submit(status=400)
     assert "anthropic/<model>" in refused.html.find(id="model-error").text

@@ -1,4 +1,4 @@
-"""The page that searches in a project."""
+"""Tests the search page of a project."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def source(place, ada, slug):
     return place.source(slug, ada, text)
 
 
-def test_the_place_is_marked_and_linked(place, ada, slug, source):
+def test_a_result_is_marked_and_linked(place, ada, slug, source):
     page = ada.get(f"/projects/{slug}").click("Search", href="/search")
     assert "Found" not in page
     index_missing(place.sessions)
@@ -22,23 +22,23 @@ def test_the_place_is_marked_and_linked(place, ada, slug, source):
     assert "burns" in there
 
 
-def test_what_is_not_searchable_yet_is_said(ada, slug, source):
+def test_texts_that_are_not_indexed_yet_are_reported(ada, slug, source):
     assert "Search again in a moment" in ada.get(f"/projects/{slug}/search?q=burn")
 
 
-def test_nothing_found(place, ada, slug, source):
+def test_an_empty_result_is_explained(place, ada, slug, source):
     index_missing(place.sessions)
     page = ada.get(f"/projects/{slug}/search?q=fridge&kind=source")
     assert "No results" in page
 
 
 @pytest.mark.parametrize("q", ["", "%00", "!!!", "x" * 10_000])
-def test_rubbish_is_refused_in_words(ada, slug, q):
+def test_an_invalid_query_is_explained(ada, slug, q):
     page = ada.get(f"/projects/{slug}/search?q={q}", expect_errors=True)
     assert page.status_int == 400
 
 
-def test_the_next_page(place, ada, slug):
+def test_results_come_in_pages(place, ada, slug):
     for number in range(21):
         place.source(slug, ada, f"Oven number {number}.", f"{number}.md")
     while index_missing(place.sessions):
@@ -48,7 +48,7 @@ def test_the_next_page(place, ada, slug):
     assert len(page.click("More").html.select("a.row-title")) == 1
 
 
-def test_the_number_of_statements(place, ada, slug, source):
+def test_the_page_sends_a_constant_number_of_statements(place, ada, slug, source):
     index_missing(place.sessions)
     with place.statements() as sent:
         ada.get(f"/projects/{slug}/search?q=burn")

@@ -30,7 +30,7 @@ def source(place, ada, slug):
 
 @pytest.fixture
 def written(place, ada, slug, source):
-    """A document, and the cancelled run that has written it."""
+    """A document, and the cancelled run that wrote it."""
     run = place.run(slug, ada, source)
     version = place.write(run, STATEMENT, {"S1": source})
     with place.sessions.begin() as session:
@@ -40,7 +40,7 @@ def written(place, ada, slug, source):
 
 @pytest.fixture
 def paths(slug, source, written):
-    """The pages of a thing of each kind."""
+    """The pages of one object of each kind."""
     return {
         "project": f"/projects/{slug}",
         "source": f"/projects/{slug}/sources/{source.id}",
@@ -61,7 +61,7 @@ def open_settings(visitor, paths, kind):
 
 
 @pytest.mark.parametrize("kind", ["project", "source", "document"])
-def test_renaming(ada, paths, form_of, kind):
+def test_objects_are_renamed(ada, paths, form_of, kind):
     form = form_of(open_settings(ada, paths, kind), "rename")
     form["name"] = "  "
     refused = form.submit(status=400)
@@ -73,7 +73,7 @@ def test_renaming(ada, paths, form_of, kind):
 
 
 @pytest.mark.parametrize("kind", ["project", "document"])
-def test_archiving_and_bringing_back(ada, paths, form_of, kind):
+def test_objects_are_archived_and_restored(ada, paths, form_of, kind):
     above = "/projects" if kind == "project" else paths["project"]
 
     def links(path):
@@ -89,7 +89,7 @@ def test_archiving_and_bringing_back(ada, paths, form_of, kind):
     assert paths[kind] in links(above)
 
 
-def test_what_goes_along_is_said_before(place, ada, paths, form_of):
+def test_affected_data_is_listed_before_the_deletion(place, ada, paths, form_of):
     said = {
         "document": "The document is deleted with 1 document version.",
         "run": "The run is deleted with 1 document version and 1 document.",
@@ -110,7 +110,7 @@ def test_what_goes_along_is_said_before(place, ada, paths, form_of):
     assert deeds == [("run-delete", "ada@example.com"), ("project-delete", "ada@example.com")]
 
 
-def test_a_document_says_that_its_source_was_deleted(ada, paths, form_of):
+def test_a_document_reports_a_deleted_source(ada, paths, form_of):
     page = open_settings(ada, paths, "source")
     assert "Brief: oven.md" in page.html.select_one("#delete-heading").parent.text
     form_of(page, "delete").submit(status=303)
@@ -121,7 +121,9 @@ def test_a_document_says_that_its_source_was_deleted(ada, paths, form_of):
     assert "Run again" not in ada.get(paths["run"])
 
 
-def test_a_source_from_which_a_document_was_made_meanwhile(place, ada, slug, source, form_of):
+def test_a_source_used_in_the_meantime_needs_another_confirmation(
+    place, ada, slug, source, form_of
+):
     path = f"/projects/{slug}/sources/{source.id}"
     form = form_of(ada.get(f"{path}/settings"), "delete")
     run = place.run(slug, ada, source)
@@ -145,7 +147,7 @@ def test_a_source_from_which_a_document_was_made_meanwhile(place, ada, slug, sou
         (Role.OWNER, {"project", "source", "document", "run"}),
     ],
 )
-def test_who_may(place, slug, paths, form_of, role, allowed):
+def test_each_role_has_its_permissions(place, slug, paths, form_of, role, allowed):
     bob = place.visitor("bob@example.com")
     place.join(slug, bob, role)
     for kind, path in paths.items():
@@ -157,7 +159,7 @@ def test_who_may(place, slug, paths, form_of, role, allowed):
         eve.get(f"{path}/settings", status=404)
 
 
-def test_odd_forms_are_refused(ada, paths, form_of):
+def test_invalid_forms_are_rejected(ada, paths, form_of):
     form = form_of(open_settings(ada, paths, "document"), "archive")
     form["archived"].force_value("perhaps")
     form.submit(status=400)

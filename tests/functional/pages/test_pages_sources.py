@@ -1,4 +1,4 @@
-"""Add sources by forms; read one line by line."""
+"""Tests adding sources with forms, and reading a source line by line."""
 
 import copy
 import statistics
@@ -26,7 +26,7 @@ def paste(page, form_of, name, text):
     return form
 
 
-def test_paste(ada, slug, form_of):
+def test_a_text_is_pasted(ada, slug, form_of):
     page = ada.get(f"/projects/{slug}")
     answer = paste(page, form_of, "Minutes", "First\r\nSecond <b>\r\n").submit(status=303)
     assert answer.location == f"http://localhost:8000/projects/{slug}#sources"
@@ -48,24 +48,24 @@ def test_paste(ada, slug, form_of):
         ("notes", "a\x00b", "text", "The text contains a NUL byte"),
     ],
 )
-def test_what_is_wrong_stands_beside_the_field(ada, slug, form_of, name, text, field, why):
+def test_an_error_is_shown_at_its_field(ada, slug, form_of, name, text, field, why):
     page = paste(ada.get(f"/projects/{slug}"), form_of, name, text).submit(status=400)
     assert why in page.html.find(id=f"paste-{field}-error").text
     assert page.html.find(id=f"paste-{field}")["aria-describedby"] == f"paste-{field}-error"
-    # What was typed is kept, and the form is open.
+    # The input is kept, and the form is open.
     assert page.html.find(id="paste-name")["value"] == name
     assert page.html.find(id="paste-text").find_parent("details").has_attr("open")
     assert names(page) == []
 
 
-def test_what_was_typed_is_kept_to_the_letter(ada, slug, form_of):
+def test_the_input_is_kept_unchanged(ada, slug, form_of):
     text = "\n  <script>alert(1)</script>\n</textarea>\n"
     page = paste(ada.get(f"/projects/{slug}"), form_of, "x" * 201, text).submit(status=400)
     assert form_of(page, "paste")["text"].value.replace("\r\n", "\n") == text
     assert "<script>alert" not in page
 
 
-def test_too_large_a_text(ada, slug, form_of):
+def test_a_text_above_the_limit_is_rejected(ada, slug, form_of):
     text = "x" * (MAX_SOURCE_BYTES + 1)
     page = paste(ada.get(f"/projects/{slug}"), form_of, "big", text).submit(status=413)
     assert f"The text has {len(text)} bytes" in page.html.find(id="paste-text-error").text
@@ -82,7 +82,7 @@ def upload(client, page, form_of, *files):
     )
 
 
-def test_upload(ada, slug, form_of):
+def test_a_file_is_uploaded(ada, slug, form_of):
     page = ada.get(f"/projects/{slug}")
     files = [("C:\\notes\\a.md", "\ufeff# Ä\n".encode()), ("dir/b.txt", b"two\nlines")]
     answer = upload(ada.client, page, form_of, *files)
@@ -109,13 +109,13 @@ def test_an_unusable_file_stores_nothing(ada, slug, form_of, name, data, why):
     assert names(answer) == []
 
 
-def test_too_large_a_file(ada, slug, form_of):
+def test_a_file_above_the_limit_is_rejected(ada, slug, form_of):
     page = ada.get(f"/projects/{slug}")
     answer = upload(ada.client, page, form_of, ("big.md", b"x" * (MAX_SOURCE_BYTES + 1)))
     assert answer.status_int == 413
 
 
-def test_a_request_that_is_tried_again_reads_its_files_again(ada, slug, form_of, monkeypatch):
+def test_a_retried_request_reads_its_files_again(ada, slug, form_of, monkeypatch):
     attempts = []
     add_file = submissions.add_file
 
@@ -129,7 +129,7 @@ def test_a_request_that_is_tried_again_reads_its_files_again(ada, slug, form_of,
 
     monkeypatch.setattr(submissions, "add_file", conflict_once)
     page = ada.get(f"/projects/{slug}")
-    # Large enough to lie in a temporary file.
+    # The file is large enough to be stored in a temporary file.
     text = "A line of some length.\n" * 500
     answer = upload(ada.client, page, form_of, ("notes.md", text.encode()))
     assert answer.status_int == 303
@@ -138,12 +138,12 @@ def test_a_request_that_is_tried_again_reads_its_files_again(ada, slug, form_of,
     assert len(source.html.select(".source-lines li")) == 500
 
 
-def test_no_file(ada, slug, form_of):
+def test_a_missing_file_is_rejected(ada, slug, form_of):
     page = form_of(ada.get(f"/projects/{slug}"), "upload").submit(status=400)
     assert "Choose a file." in page.html.find(id="upload-file-error").text
 
 
-def test_fields_of_the_wrong_kind(ada, slug, form_of):
+def test_fields_of_the_wrong_kind_are_rejected(ada, slug, form_of):
     page = ada.get(f"/projects/{slug}")
     fields = [pair for pair in form_of(page, "paste").submit_fields() if pair[0] != "text"]
     answer = ada.client.post(
@@ -188,7 +188,7 @@ def test_a_corrected_text_is_a_revision(ada, slug, form_of):
     assert "This is an earlier revision" in earlier
 
 
-def test_two_sources_of_a_name_ask_which_one(ada, slug, form_of):
+def test_the_form_asks_which_of_two_sources_is_revised(ada, slug, form_of):
     for text in ("one", "two"):
         form = paste(ada.get(f"/projects/{slug}"), form_of, "Minutes", text)
         form["same_name"] = "another"
@@ -220,7 +220,7 @@ def test_a_file_is_read_by_a_worker(ada, slug, form_of, run_jobs):
     assert "Fixed." in form.submit(status=303).follow()
 
 
-def test_a_revision_that_is_refused(ada, place, slug):
+def test_an_invalid_revision_is_rejected(ada, place, slug):
     source = place.source(slug, ada)
     page = ada.get(f"/projects/{slug}/sources/{source.id}")
     form = page.forms[1]
@@ -241,13 +241,13 @@ def test_lines_have_anchors_and_the_cited_ones_are_marked(place, ada, slug):
 
 
 @pytest.mark.parametrize("query", ["lines=0", "lines=9-2", "lines=x", "lines=7-9", "from=99999999"])
-def test_odd_ranges_show_the_source(place, ada, slug, query):
+def test_invalid_ranges_show_the_source(place, ada, slug, query):
     source = place.source(slug, ada)
     page = ada.get(f"/projects/{slug}/sources/{source.id}?{query}")
     assert len(page.html.select(".source-lines li")) == 6
 
 
-def test_a_long_source_comes_in_parts(place, ada, slug):
+def test_a_long_source_comes_in_pages(place, ada, slug):
     count = 2 * LINES_ON_PAGE + 1
     source = place.source(slug, ada, "\n".join(f"line {n}" for n in range(1, count + 1)))
     first = ada.get(f"/projects/{slug}/sources/{source.id}")
@@ -273,15 +273,15 @@ def test_the_cost_of_a_large_source_is_bounded(place, ada, slug, shape):
             started = time.perf_counter()
             answer = ada.get(path)
             times.append(time.perf_counter() - started)
-        # The text itself, and the markup of one page of lines.
+        # This allows for the text itself and the markup of one page of lines.
         assert len(answer.body) < len(text) + 500_000
         return statistics.median(times)
 
-    # Sixteen times the text: a quadratic page would take some 256 times as long.
+    # The text is 16 times as long. A page with quadratic cost would take about 256 times as long.
     assert seconds(MAX_SOURCE_BYTES - 100) < 64 * seconds(MAX_SOURCE_BYTES // 16) + 0.5
 
 
-def test_older_sources_are_a_link_away(place, ada, slug):
+def test_the_list_links_to_older_sources(place, ada, slug):
     for number in range(21):
         place.source(slug, ada, name=f"{number}.md")
     page = ada.get(f"/projects/{slug}")
@@ -296,17 +296,17 @@ def statement(quote, first, last, text=None, label="S1"):
 
 
 def cite(place, ada, slug, source, *statements):
-    """A version of a document that quotes the source."""
+    """Write a version of a document that quotes the source."""
     run = place.run(slug, ada, source)
     return place.write(run, {"summary": list(statements)}, {"S1": source})
 
 
 def marked(page):
-    """The marked words, by the id of their line."""
+    """Return the marked words by the id of their line."""
     return [(mark.find_parent("li")["id"], mark.text) for mark in page.html.select("mark")]
 
 
-def test_a_link_of_a_statement_marks_the_very_words(place, ada, slug):
+def test_a_link_from_a_statement_marks_the_quoted_words(place, ada, slug):
     text = "# Log\n" + "word " * 4000 + "The pump failed at noon. " + "word " * 4000 + "\nEnd.\n"
     source = place.source(slug, ada, text)
     version = cite(place, ada, slug, source, statement("The pump failed at noon.", 2, 2))
@@ -316,7 +316,7 @@ def test_a_link_of_a_statement_marks_the_very_words(place, ada, slug):
     assert page.html.mark["id"] == "quote"
     assert document.html.select_one("details.evidence a")["href"].endswith("#quote")
     assert page.html.select_one("#L2 code").text == text.split("\n")[1]
-    # And back to the statement.
+    # The page links back to the statement.
     note = page.html.select_one("aside.followed")
     assert note.a.text == "The pump failed at noon."
     assert "The words that this statement quotes are marked." in note.text
@@ -324,7 +324,7 @@ def test_a_link_of_a_statement_marks_the_very_words(place, ada, slug):
     assert document.html.find(id="/summary/0")
 
 
-def test_the_other_quotes_of_a_statement_are_one_click_away(place, ada, slug):
+def test_the_page_links_to_other_quotes_of_the_statement(place, ada, slug):
     source = place.source(slug, ada, "The pump failed at noon.\n\nIt failed again at night.\n")
     both = statement("The pump failed at noon.", 1, 1)
     both["evidence"] += statement("It failed again at night.", 3, 3)["evidence"]
@@ -349,7 +349,7 @@ def test_words_are_marked_across_lines(place, ada, slug):
     )
 
 
-def test_without_the_words_the_lines_are_marked(place, ada, slug):
+def test_lines_are_marked_if_the_words_are_not_found(place, ada, slug):
     """A quote of an early version may have other white space than the source."""
     source = place.source(slug, ada)
     version = cite(place, ada, slug, source, statement("The oven runs at 180 °C", 3, 3))
@@ -371,7 +371,7 @@ def test_without_the_words_the_lines_are_marked(place, ada, slug):
         assert not page.html.select(".note")
 
 
-def test_lines_name_the_statements_that_rest_on_them(place, ada, slug):
+def test_lines_link_to_the_statements_that_quote_them(place, ada, slug):
     source = place.source(slug, ada)
     path = f"/projects/{slug}/sources/{source.id}"
     assert "No document of the project quotes this source yet." in ada.get(path)
@@ -388,7 +388,7 @@ def test_lines_name_the_statements_that_rest_on_them(place, ada, slug):
     )
     assert old.document_id == version.document_id
     page = ada.get(path)
-    # The newest version alone counts, and what is unsupported rests on nothing.
+    # Only the newest version counts, and an unsupported statement has no evidence.
     states = [line.get("class") for line in page.html.select(".source-lines > li")]
     assert states == [["bare"], None, ["bare"], ["carries"], ["carries"], ["bare"]]
     counted = page.html.select_one(".coverage p").text
@@ -405,7 +405,7 @@ def test_lines_name_the_statements_that_rest_on_them(place, ada, slug):
     assert anchor.select_one(".statement-text").text == link.text
 
 
-def test_statements_of_others_stay_theirs(place, ada, slug):
+def test_statements_of_other_projects_are_not_shown(place, ada, slug):
     source = place.source(slug, ada)
     version = cite(place, ada, slug, source, statement("The oven runs at 180 °C", 3, 3))
     other = place.project(ada, "Pumps")
@@ -416,7 +416,7 @@ def test_statements_of_others_stay_theirs(place, ada, slug):
     assert "No document of the project quotes this source yet." in page
 
 
-def test_only_so_many_documents_are_read(place, ada, slug, monkeypatch):
+def test_the_number_of_documents_read_is_limited(place, ada, slug, monkeypatch):
     monkeypatch.setattr(citations, "MAX_CITING_DOCUMENTS", 1)
     source = place.source(slug, ada)
     cite(place, ada, slug, source, statement("The oven runs at 180 °C", 3, 3))

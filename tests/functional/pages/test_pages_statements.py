@@ -10,7 +10,7 @@ ITEM = {
 
 @pytest.fixture
 def fill(place, ada, slug):
-    """``fill(n)``: n sources, n runs with documents of n versions and n statements."""
+    """``fill(n)``: add n sources, and n runs with documents of n versions and n statements."""
 
     def fill(number):
         sources = [place.source(slug, ada, name=f"{n}.md") for n in range(number)]
@@ -23,7 +23,7 @@ def fill(place, ada, slug):
     return fill
 
 
-def test_statements_are_constant(place, ada, slug, fill):
+def test_the_number_of_statements_is_constant(place, ada, slug, fill):
     def statements(number):
         source, run, version = fill(number)
         paths = {
@@ -51,23 +51,24 @@ def test_statements_are_constant(place, ada, slug, fill):
     for number in range(5):
         place.project(ada, f"Further {number}")
     assert statements(12) == few
-    # The session with the membership, the inbox in the head, and one for each thing that the page shows.
+    # One for the session with the membership, one for the inbox in the header, and one for each
+    # part of the page.
     assert few == {
         "projects": 3,
         "project": 6,
-        "source": 6,  # the text is read when there is memory for it
+        "source": 6,  # the text is read only if memory is available
         "quote": 7,
-        "run": 9,  # its calls, and their sums by step and together
+        "run": 9,  # its calls, and their totals by step and for the run
         "live": 8,
         "costs": 3,
         "document": 9,
         "version": 9,
-        "markdown": 5,  # what its run cost stands at its end
-        "json": 7,  # with its reviews and what its run cost
+        "markdown": 5,  # the cost of its run is at the end of the page
+        "json": 7,  # with its reviews and the cost of its run
     }
 
 
-def test_static_files_ask_nobody(place, ada):
+def test_static_files_send_no_statement(place, ada):
     with place.statements() as sent:
         ada.get("/static/poll.js")
     assert sent == []

@@ -1,4 +1,4 @@
-"""A project with a source, and runs of it."""
+"""Fixtures for a project with a source, and for runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Anna must order the seal before Wednesday.
 
 @dataclass(frozen=True)
 class Place:
-    """Where runs of a test belong."""
+    """The project, user and source of the runs of a test."""
 
     project_id: uuid.UUID
     user_id: uuid.UUID

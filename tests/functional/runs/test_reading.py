@@ -1,4 +1,4 @@
-"""Workers read files: late, lost and repeated attempts; a run that starts at the same moment."""
+"""Tests that workers read files once, despite late, lost and repeated attempts."""
 
 import threading
 import uuid
@@ -31,7 +31,7 @@ PAGE = UploadedFile("port.html", b"<main><h1>Port</h1><p>We decided to hire two 
 
 @pytest.fixture
 def unread(sessions, place) -> uuid.UUID:
-    """The revision of a new source, whose file no worker has read."""
+    """The revision of a new source with a file that no worker has read."""
     with sessions.begin() as session:
         source = add_file(session, place.project_id, "port.html", PAGE, place.user_id)
         return session.scalars(
@@ -44,11 +44,11 @@ def sources(sessions) -> list[Source]:
         return list(session.scalars(select(Source).where(Source.name == "port.html")))
 
 
-def test_read_once(sessions, unread):
+def test_a_file_is_read_once(sessions, unread):
     read_revision(sessions, unread)
     [source] = sources(sessions)
     assert (source.state, source.revision, source.line_count) == (ReadingState.READY, 1, 3)
-    # A job that comes twice does nothing.
+    # A repeated job does nothing.
     read_revision(sessions, unread)
     with sessions() as session:
         assert session.scalars(select(SourceRevision)).all() == []
@@ -65,7 +65,7 @@ def test_a_late_attempt_stores_nothing(sessions, unread):
     assert [source.state for source in sources(sessions)] == [ReadingState.READING]
 
 
-def test_a_file_that_ends_every_attempt_fails(sessions, unread):
+def test_a_file_that_crashes_every_attempt_fails(sessions, unread):
     for _ in range(MAX_ATTEMPTS):
         with sessions.begin() as session:
             begin_reading(session, unread)
@@ -75,7 +75,7 @@ def test_a_file_that_ends_every_attempt_fails(sessions, unread):
     assert "3 attempts ended without a result" in source.error
 
 
-def test_an_earlier_file_that_is_read_later_is_not_the_newest(sessions, place, unread):
+def test_an_earlier_revision_read_later_is_not_the_newest(sessions, place, unread):
     with sessions.begin() as session:
         [found] = sources(sessions)
         source = lock_source(session, place.project_id, found.id)
@@ -92,7 +92,7 @@ def test_an_earlier_file_that_is_read_later_is_not_the_newest(sessions, place, u
         assert (first.number, first.state) == (1, ReadingState.READY)
 
 
-def test_a_file_whose_job_is_lost_is_queued_again(sessions, unread):
+def test_a_file_with_a_lost_job_is_queued_again(sessions, unread):
     with sessions.begin() as session:
         assert adopt_unread(session) == 0
         session.execute(text("DELETE FROM procrastinate_jobs"))
@@ -103,7 +103,7 @@ def test_a_file_whose_job_is_lost_is_queued_again(sessions, unread):
         assert session.scalar(text(queued), {"id": str(unread)}) == 1
 
 
-def test_a_source_that_is_deleted_meanwhile(sessions, unread):
+def test_a_source_deleted_during_reading_is_ignored(sessions, unread):
     with sessions.begin() as session:
         reading = begin_reading(session, unread)
         session.execute(text("DELETE FROM sources WHERE name = 'port.html'"))
@@ -111,10 +111,10 @@ def test_a_source_that_is_deleted_meanwhile(sessions, unread):
         assert not store_reading(session, reading, FileText("x", file_sha256=PAGE.sha256))
 
 
-def test_a_run_that_starts_while_the_reading_ends(
+def test_a_run_started_at_the_end_of_reading_is_not_stuck(
     sessions, place, unread, providers, wait_for_lock
 ):
-    """The reading waits for the start to commit; else the run would wait for ever."""
+    """The reader waits for the start to commit. Otherwise the run would wait for ever."""
     [source] = sources(sessions)
     reader = threading.Thread(target=read_revision, args=(sessions, unread))
     with sessions.begin() as session:

@@ -1,4 +1,5 @@
-"""Each event changes exactly the rows that its table names, and ``docs/run-states.md`` shows the tables."""
+"""Tests that each event changes exactly the rows in its table, and ``docs/run-states.md`` shows the
+tables."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ from tests.functional.runs.conftest import StartRun
 
 PAGE = Path(__file__).parents[3] / "docs/run-states.md"
 MACHINES = ((RunEvent, RunState), (StepEvent, StepState), (CallEvent, CallState))
-# What each event may start from, written down a second time: the tables must not change by accident.
+# The allowed start states of each event, repeated here so that the tables cannot change by
+# accident.
 STARTS: dict[Event, str] = {
     RunEvent.SUCCEED: "running",
     RunEvent.FAIL: "running",
@@ -44,7 +46,7 @@ STARTS: dict[Event, str] = {
 }
 
 
-def test_an_event_changes_a_row_from_its_own_states_alone(
+def test_an_event_changes_only_rows_in_its_states(
     sessions: sessionmaker[Session], start: StartRun
 ) -> None:
     run = start()
@@ -80,7 +82,7 @@ def test_an_event_changes_a_row_from_its_own_states_alone(
 
 
 @pytest.mark.parametrize(("events", "states"), MACHINES, ids=["run", "step", "call"])
-def test_a_row_that_has_ended_stays_as_it_is(
+def test_an_ended_row_never_changes(
     events: type[Event], states: type[RunState | StepState | CallState]
 ) -> None:
     final = {state for state in states if state in ENDED} - {CallState.LOST}

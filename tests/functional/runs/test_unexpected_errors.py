@@ -48,7 +48,7 @@ Sessions = sessionmaker[Session]
 
 
 class Broken:
-    """A provider with a bug: it raises what nobody expects, so many times."""
+    """A provider with a bug: it raises an unexpected error this many times."""
 
     name = "broken"
 
@@ -91,7 +91,7 @@ def test_an_unexpected_error_ends_the_step_after_three_attempts(
         "Collect facts: An unexpected error (KeyError) ended this step, 3 times."
         f" Look for step {step.id} in the workers' logs."
     )
-    # One traceback, at the end; a line for each attempt before, with the place.
+    # The log has one line for each attempt with its location, and one traceback at the end.
     tracebacks = [record for record in caplog.records if record.exc_info]
     assert len(tracebacks) == 1
     assert tracebacks[0].levelname == "ERROR"
@@ -102,7 +102,7 @@ def test_an_unexpected_error_ends_the_step_after_three_attempts(
     assert "canary" not in "".join(warnings)
 
 
-def test_an_error_that_passes_leaves_no_trace_at_the_step(
+def test_a_temporary_error_is_not_kept_in_the_step(
     settings: CoreSettings, sessions: Sessions, start: StartRun
 ) -> None:
     broken = Broken(times=MAX_ERRORS - 1)
@@ -113,14 +113,14 @@ def test_an_error_that_passes_leaves_no_trace_at_the_step(
     assert (step.state, step.error, step.error_code, step.unreported) == ("done", None, None, 1)
 
 
-def test_an_error_while_the_document_is_stored_is_counted_too(
+def test_an_error_while_storing_the_document_counts(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,
     providers: ProviderRegistry,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As when the worker had not loaded all models: no deployed step could write its document."""
+    """This once happened because the worker had not loaded all models."""
     asked = 0
 
     def unstorable(*_: Any) -> None:
@@ -139,10 +139,10 @@ def test_an_error_while_the_document_is_stored_is_counted_too(
     assert states == {"facts": StepState.DONE, "brief": StepState.FAILED}
 
 
-def test_what_cannot_be_read_ends_the_step_as_well(
+def test_an_unreadable_line_ends_the_step(
     settings: CoreSettings, sessions: Sessions, start: StartRun, providers: ProviderRegistry
 ) -> None:
-    """A line that this code cannot read, for example one that a newer release has stored."""
+    """The line cannot be read by this code, for example because a newer release has stored it."""
     run = start()
     with sessions.begin() as session:
         session.execute(text("""UPDATE line_versions SET definition = '{"of": "tomorrow"}'"""))
@@ -150,9 +150,7 @@ def test_what_cannot_be_read_ends_the_step_as_well(
         assert ended(sessions, run).error_code == "internal"
 
 
-def test_a_person_sees_the_error_while_the_step_is_tried_again(
-    sessions: Sessions, start: StartRun
-) -> None:
+def test_the_error_is_shown_during_retries(sessions: Sessions, start: StartRun) -> None:
     broken = Broken(times=1)
     run = start("broken/m", registry_of(broken))
     step = steps_of(sessions, run)["facts"]
@@ -168,13 +166,11 @@ def claim(sessions: Sessions, step_id: uuid.UUID, job: int) -> Claim | None:
         return claim_step(session, step_id, job)
 
 
-def test_a_step_that_kills_its_worker_each_time_fails_in_the_end(
-    sessions: Sessions, start: StartRun
-) -> None:
+def test_a_step_that_always_kills_its_worker_fails(sessions: Sessions, start: StartRun) -> None:
     run = start()
     step = steps_of(sessions, run)["facts"]
     for _ in range(MAX_UNREPORTED):
-        # The same job again: its worker was given up for dead.
+        # The same job runs again, because its worker was considered dead.
         assert claim(sessions, step.id, 7) is not None
     assert claim(sessions, step.id, 7) is None
     with sessions() as session:
@@ -184,7 +180,7 @@ def test_a_step_that_kills_its_worker_each_time_fails_in_the_end(
     assert str(step.id) in (failed.error or "")
 
 
-def test_drains_and_takeovers_that_end_do_not_count(sessions: Sessions, start: StartRun) -> None:
+def test_drains_and_takeovers_do_not_count_as_attempts(sessions: Sessions, start: StartRun) -> None:
     run = start()
     step = steps_of(sessions, run)["facts"]
     for job in range(3 * MAX_UNREPORTED):
@@ -201,7 +197,7 @@ def test_drains_and_takeovers_that_end_do_not_count(sessions: Sessions, start: S
     assert steps_of(sessions, run)["facts"].unreported == 1
 
 
-def test_an_orphan_waits_longer_each_time(sessions: Sessions, start: StartRun) -> None:
+def test_the_wait_for_an_orphan_increases(sessions: Sessions, start: StartRun) -> None:
     run = start()
     step = steps_of(sessions, run)["facts"]
     waits = []
@@ -249,7 +245,7 @@ def error_of(sessions: Sessions, statement: str) -> DBAPIError:
         ("P0001", False),
     ],
 )
-def test_a_fault_of_the_database_is_told_from_one_of_the_step(
+def test_database_faults_are_distinguished_from_step_faults(
     sessions: Sessions, sqlstate: str, fault: bool
 ) -> None:
     raised = error_of(sessions, f"DO $$ BEGIN RAISE SQLSTATE '{sqlstate}'; END $$")
@@ -259,7 +255,7 @@ def test_a_fault_of_the_database_is_told_from_one_of_the_step(
     assert is_database_fault(wrapped) is fault
 
 
-def test_no_connection_is_a_fault_of_the_database() -> None:
+def test_a_missing_connection_is_a_database_fault() -> None:
     with pytest.raises(psycopg2.OperationalError) as raised:
         psycopg2.connect("postgresql://combine@127.0.0.1:1/combine")
     assert is_database_fault(raised.value)
@@ -267,7 +263,7 @@ def test_no_connection_is_a_fault_of_the_database() -> None:
     assert not is_database_fault(KeyError("x"))
 
 
-def test_a_schema_that_lacks_a_column_is_waited_for_like_an_outage(
+def test_a_step_waits_for_a_missing_column(
     sessions: Sessions,
     start: StartRun,
     gated: Gated,
@@ -275,7 +271,7 @@ def test_a_schema_that_lacks_a_column_is_waited_for_like_an_outage(
     settings: CoreSettings,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The code is newer than the schema until somebody migrates: no step fails for that."""
+    """The code is newer than the schema until the migration. No step fails because of that."""
     gated.may_answer.set()
     run = start("gated/m1", with_gated)
     with sessions.begin() as session:

@@ -1,4 +1,4 @@
-"""A run with each vendor's SDK, over real HTTP: one journal row for each request."""
+"""Tests a run with the SDK of each vendor over real HTTP: one journal row for each request."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def registry(vendor: VendorServer) -> ProviderRegistry:
 
 @pytest.fixture
 def long_source(sessions: Sessions, place: Place) -> None:
-    """The source has a thousand words."""
+    """A source of a thousand words."""
     words = TEXT + "The oven was measured again on this day.\n" * 125
     with sessions.begin() as session:
         changed = update(Source).where(Source.id == place.source_id).values(text=words)
@@ -84,13 +84,13 @@ def test_a_run_with_a_model_is_journaled_and_priced(
     if name == "anthropic":
         assert done.cost == sum((call.cost for call in calls if call.cost), Decimal(0)) > 0
     else:
-        # Whose server it is at OPENAI_BASE_URL, and what it charges, is not known.
+        # The owner and the prices of the server at OPENAI_BASE_URL are unknown.
         assert (done.cost, done.unpriced_calls) == (0, 2)
 
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("status", [429, 529])
-def test_a_vendor_that_turns_away_is_asked_again(
+def test_a_call_is_retried_after_a_rate_limit(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,
@@ -108,7 +108,7 @@ def test_a_vendor_that_turns_away_is_asked_again(
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_wrong_key_ends_the_run_with_what_to_do(
+def test_a_wrong_key_ends_the_run_with_the_remedy(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,
@@ -144,7 +144,7 @@ def test_the_message_about_an_empty_answer_ends_with_one_full_stop(
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_garbage_is_journaled_as_lost_and_asked_once_more(
+def test_a_garbled_reply_is_journaled_as_lost_and_retried_once(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,
@@ -160,13 +160,13 @@ def test_garbage_is_journaled_as_lost_and_asked_once_more(
     assert states == ["lost", "ok", "ok"]
 
 
-# By hand: strings for numbers, a draft, a key too many.
+# Written by hand: strings for numbers, a draft, one key too many.
 THINKING = """<think>The lines say "Friday". {"facts": []} would be lazy.</think>
 {"facts": [{"text": "%(quote)s", "kind": "decision", "sure": true,
   "evidence": [{"source": "S1", "line_from": "4", "line_to": "4", "quote": "%(quote)s"}]}]}"""
 
 
-def test_what_a_reasoning_model_writes_is_mended_for_nothing_and_recorded(
+def test_a_reply_of_a_reasoning_model_is_repaired_without_a_call(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,
@@ -193,7 +193,7 @@ def limits_of(vendor: VendorServer) -> list[int]:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_an_answer_that_was_cut_off_is_asked_again_with_a_higher_limit(
+def test_a_truncated_reply_is_retried_with_a_higher_limit(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,
@@ -212,7 +212,7 @@ def test_an_answer_that_was_cut_off_is_asked_again_with_a_higher_limit(
     assert [call.state for call in calls_of(sessions, run)] == ["error", "error", "ok", "ok"]
 
 
-def test_with_no_higher_limit_allowed_the_run_fails_and_nothing_is_asked_twice(
+def test_a_truncated_reply_at_the_maximum_fails_the_run(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,
@@ -231,7 +231,7 @@ def test_with_no_higher_limit_allowed_the_run_fails_and_nothing_is_asked_twice(
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_server_that_clips_the_prompt_is_named(
+def test_a_server_that_truncates_the_prompt_is_reported(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,
@@ -253,7 +253,7 @@ def test_a_server_that_clips_the_prompt_is_named(
     assert (call.state, call.error_code, call.input_tokens) == ("error", "prompt_clipped", 400)
 
 
-def test_who_runs_the_service_sets_the_time_out(
+def test_the_timeout_is_a_setting(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,

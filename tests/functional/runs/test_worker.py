@@ -32,7 +32,7 @@ PATIENCE_S = 90
 
 
 class Gated:
-    """A provider that answers when it is let, with what it is told to."""
+    """A provider that replies as told, once the test opens the gate."""
 
     def __init__(self, name: str = "gated") -> None:
         self.name = name
@@ -67,7 +67,7 @@ QUOTE = "We decided to replace the door seal by Friday."
 
 
 def fitting(request: CompletionRequest) -> Completion:
-    """An answer that fits either step of the brief, with one true and one invented quote."""
+    """Return a reply that fits either step of the brief, with one true and one invented quote."""
     true = {"source": "S1", "line_from": 4, "line_to": 4, "quote": QUOTE}
     invented = {**true, "quote": "The board agreed."}
     if "facts" in request.schema["properties"]:
@@ -110,7 +110,7 @@ def working(settings: CoreSettings, providers: ProviderRegistry) -> Iterator[Wor
 def wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         threading.Event().wait(0.02)
 
 
@@ -135,7 +135,7 @@ def steps_of(sessions: Sessions, run: Run) -> dict[str, Step]:
         return {step.key: step for step in steps}
 
 
-def test_extract_makes_a_document_whose_quotes_stand_in_the_source(
+def test_extract_makes_a_document_with_quotes_from_the_source(
     settings: CoreSettings,
     providers: ProviderRegistry,
     sessions: Sessions,
@@ -192,7 +192,7 @@ def test_a_model_is_journaled_and_an_invented_quote_is_unsupported(
         assert (call.state, call.model, call.input_tokens) == (CallState.OK, "m1", 10)
 
 
-def test_an_answer_that_does_not_fit_is_asked_for_again_with_its_faults(
+def test_an_invalid_reply_is_requested_again_with_its_errors(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,
@@ -210,7 +210,7 @@ def test_an_answer_that_does_not_fit_is_asked_for_again_with_its_faults(
     assert [call.sequence for call in calls_of(sessions, run)] == [1, 2, 3, 1]
 
 
-def test_after_the_last_repair_the_run_fails_and_says_why(
+def test_the_run_fails_after_the_last_repair(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,
@@ -229,7 +229,7 @@ def test_after_the_last_repair_the_run_fails_and_says_why(
 
 
 @pytest.mark.parametrize(("invented", "named"), [(0, "0 statements"), (1, "1 statement")])
-def test_an_answer_that_no_source_supports_fails_with_the_numbers(
+def test_an_unsupported_reply_fails_the_run(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,
@@ -253,7 +253,7 @@ def test_an_answer_that_no_source_supports_fails_with_the_numbers(
 
 
 @pytest.mark.parametrize("code", ["auth", "bad_request", "unknown_model"])
-def test_what_cannot_pass_fails_at_once(
+def test_a_permanent_error_fails_at_once(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,
@@ -271,7 +271,7 @@ def test_what_cannot_pass_fails_at_once(
     assert len(gated.requests) == 1
 
 
-def test_what_may_pass_is_tried_again_when_the_provider_says(
+def test_a_temporary_error_is_retried_after_the_given_time(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,
@@ -287,7 +287,7 @@ def test_what_may_pass_is_tried_again_when_the_provider_says(
     assert steps_of(sessions, run)["facts"].failures == 1
 
 
-def test_a_request_that_was_lost_is_sent_once_more_and_no_more(
+def test_a_lost_request_is_sent_once_more(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,
@@ -302,7 +302,7 @@ def test_a_request_that_was_lost_is_sent_once_more_and_no_more(
     assert [call.state for call in calls_of(sessions, run)] == ["lost", "lost"]
 
 
-def test_no_connection_is_held_while_a_call_is_in_flight(
+def test_no_connection_is_held_during_a_call(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,
@@ -322,13 +322,13 @@ def test_no_connection_is_held_while_a_call_is_in_flight(
     run = start("gated/m1", with_gated)
     with working(settings, with_gated):
         assert gated.asked.acquire(timeout=PATIENCE_S)
-        # The sweep of the worker has a transaction now and then, but none lasts as long as the call.
+        # The sweep of the worker sometimes has a transaction, but none lasts as long as the call.
         wait_for(lambda: held() == 0)
         gated.may_answer.set()
         ended(sessions, run)
 
 
-def test_stopping_hands_the_step_back_and_another_worker_ends_it(
+def test_a_stopping_worker_releases_its_step(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,
@@ -339,12 +339,12 @@ def test_stopping_hands_the_step_back_and_another_worker_ends_it(
     with working(settings, with_gated):
         assert gated.asked.acquire(timeout=PATIENCE_S)
     assert steps_of(sessions, run)["facts"].state == StepState.READY
-    gated.may_answer.set()  # the answer that nobody waits for any more comes now
+    gated.may_answer.set()  # the late reply arrives now
     with working(settings, with_gated):
         assert ended(sessions, run).state == RunState.SUCCEEDED
 
 
-def test_texts_older_than_allowed_are_deleted_and_their_figures_stay(
+def test_old_texts_are_deleted_and_their_figures_stay(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,
@@ -373,7 +373,7 @@ def test_texts_older_than_allowed_are_deleted_and_their_figures_stay(
     ] * 2
 
 
-def test_it_stops_while_it_connects(
+def test_a_worker_stops_while_it_connects(
     with_gated: ProviderRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -386,13 +386,13 @@ def test_it_stops_while_it_connects(
     assert "The worker has stopped" in caplog.text
 
 
-def test_it_stops_although_a_library_swallows_the_cancellation(
+def test_a_worker_stops_although_a_library_swallows_the_cancellation(
     settings: CoreSettings,
     with_gated: ProviderRegistry,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """As asyncio.wait_for does before Python 3.12, when the answer comes in the same moment."""
+    """asyncio.wait_for does this before Python 3.12, if the result arrives at the same moment."""
     opening = threading.Event()
     really_open = procrastinate.PsycopgConnector.open_async
 
@@ -423,14 +423,14 @@ def test_a_task_that_swallows_its_cancellation_is_cancelled_again() -> None:
     assert asyncio.run(ended_in_time())
 
 
-def test_the_step_of_a_worker_given_up_for_dead_goes_to_another_once(
+def test_the_step_of_a_dead_worker_goes_to_one_other_worker(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,
     gated: Gated,
     with_gated: ProviderRegistry,
 ) -> None:
-    """The database forgets the first worker's heartbeat, as after kill -9; then it comes back late."""
+    """As after kill -9, the database loses the heartbeat of the first worker, which returns later."""
     run = start("gated/m1", with_gated)
     with working(settings, with_gated):
         assert gated.asked.acquire(timeout=PATIENCE_S)
@@ -442,14 +442,14 @@ def test_the_step_of_a_worker_given_up_for_dead_goes_to_another_once(
             assert gated.asked.acquire(timeout=PATIENCE_S)
             gated.may_answer.set()
             assert ended(sessions, run).state == RunState.SUCCEEDED
-    # Both answers were paid and both are in the journal; one became the document.
+    # Both replies were paid for and are in the journal. One became the document.
     assert [call.state for call in calls_of(sessions, run)] == ["ok", "ok", "ok"]
     assert look(sessions, run).cost == Decimal("0.75")
     with sessions() as session:
         assert len(versions_of_run(session, run.id)) == 1
 
 
-def test_a_database_that_drops_every_connection_does_not_lose_the_run(
+def test_a_run_survives_dropped_connections(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,
@@ -470,14 +470,14 @@ def test_a_database_that_drops_every_connection_does_not_lose_the_run(
         assert ended(sessions, run).state == RunState.SUCCEEDED
 
 
-def test_a_finished_answer_is_not_paid_for_twice(
+def test_a_stored_reply_is_not_paid_for_twice(
     settings: CoreSettings,
     sessions: Sessions,
     start: StartRun,
     gated: Gated,
     with_gated: ProviderRegistry,
 ) -> None:
-    """The worker died between the answer's journal row and the step's end."""
+    """The worker died after storing the journal row of the reply and before the end of the step."""
     gated.may_answer.set()
     run = start("gated/m1", with_gated)
     with working(settings, with_gated):
@@ -493,7 +493,7 @@ def test_a_finished_answer_is_not_paid_for_twice(
 
 
 class Slow(Gated):
-    """A provider that has to be prepared, which takes until the test lets it."""
+    """A provider whose preparation takes until the test releases it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -504,7 +504,7 @@ class Slow(Gated):
         assert self.may_prepare.wait(PATIENCE_S)
 
 
-def test_a_call_is_journaled_without_the_time_that_its_provider_takes_to_load(
+def test_the_latency_excludes_loading_the_provider(
     settings: CoreSettings, sessions: Sessions, start: StartRun
 ) -> None:
     slow, registry = Slow(), ProviderRegistry()
@@ -521,7 +521,7 @@ def test_a_call_is_journaled_without_the_time_that_its_provider_takes_to_load(
     assert done.state == RunState.SUCCEEDED
 
 
-def test_errors_of_both_its_tasks_are_told_in_one_line_each(
+def test_errors_of_both_tasks_are_logged_in_one_line_each(
     settings: CoreSettings,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -544,7 +544,7 @@ def test_errors_of_both_its_tasks_are_told_in_one_line_each(
     assert "never retrieved" not in caplog.text
 
 
-def test_new_texts_become_searchable(
+def test_new_texts_are_indexed(
     settings: CoreSettings, providers: ProviderRegistry, sessions: Sessions, place: Place
 ) -> None:
     def indexed() -> bool:
@@ -560,7 +560,7 @@ class Computing(Gated):
     offline: Literal[True] = True
 
 
-def test_new_texts_wait_while_as_many_steps_are_computed_as_may_be(
+def test_indexing_waits_for_computed_steps(
     settings: CoreSettings, start: StartRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computing = Computing("computing")

@@ -1,4 +1,4 @@
-"""The connection budget counts every connection that a worker can open."""
+"""Tests that the connection budget covers every connection that a worker can open."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from combine_core.settings.core import CoreSettings
 from tests.functional.runs.conftest import StartRun
 from tests.functional.runs.test_worker import Gated, wait_for, working
 
-# More than the pool of the steps and the pool of the queue can serve.
+# This exceeds the pool of the steps and the pool of the queue.
 STEPS, ENDING = 12, 6
 
 CONNECTIONS = """
@@ -24,18 +24,18 @@ CONNECTIONS = """
     WHERE datname = current_database() AND application_name = 'combine worker'
         AND NOT pid = ANY (:earlier)
 """
-# Those of workers of earlier tests, which close when their engine is collected.
+# Workers of earlier tests have connections, too, which close when their engine is collected.
 EARLIER = "SELECT array_agg(pid) FROM pg_stat_activity WHERE application_name = 'combine worker'"
 
 
-def test_the_budget_of_a_worker_is_what_it_holds_at_full_load(
+def test_a_worker_uses_its_budget_at_full_load(
     settings: CoreSettings,
     engine: Engine,
     sessions: sessionmaker[Session],
     start: StartRun,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Else the worker starts its queue anew while the test holds the lock.
+    # Otherwise the worker would restart its queue while the test holds the lock.
     monkeypatch.setattr(worker_module, "POOL_TIMEOUT_S", 600.0)
     providers, working_steps, ending_steps = ProviderRegistry(), Gated("working"), Gated("ending")
     providers.register(working_steps)
@@ -61,10 +61,10 @@ def test_the_budget_of_a_worker_is_what_it_holds_at_full_load(
                 cancel_run(session, run.id)
         with engine.begin() as connection:
             connection.execute(text("LOCK TABLE procrastinate_jobs"))
-            # The queue cannot end the jobs of cancelled steps, which takes all of its pool.
+            # The queue cannot end the jobs of cancelled steps, so they occupy its whole pool.
             ending_steps.may_answer.set()
             wait_for(lambda: connections()[1] == 4)
-            # The other steps cannot queue the next step, which takes all of their pool.
+            # The other steps cannot queue the next step, so they occupy their whole pool.
             working_steps.may_answer.set()
             wait_for(lambda: connections()[1:] == (4 + 10, 1))
 

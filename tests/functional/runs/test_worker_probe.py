@@ -1,4 +1,4 @@
-"""``combine probe worker`` finds a worker that is frozen, that hangs, or that is not there."""
+"""Tests that ``combine probe worker`` finds a frozen, hanging or missing worker."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def beating(folder: Path) -> Iterator[Heartbeat]:
         beats.close()
 
 
-def test_a_frozen_worker_is_found_by_its_process_id(
+def test_a_frozen_worker_is_reported_with_its_process_id(
     database_url: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ini = tmp_path / "production.ini"
@@ -100,7 +100,7 @@ def worker(
         thread.join(PATIENCE_S)
 
 
-def test_a_worker_whose_loop_hangs(
+def test_a_worker_with_a_hanging_loop_is_reported(
     worker: Worker, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = read_pulses(folder)[0].beat
@@ -117,7 +117,7 @@ def test_a_worker_whose_loop_hangs(
     wait_for(lambda: probe()[0])
 
 
-def test_a_worker_whose_sweep_hangs(
+def test_a_worker_with_a_hanging_sweep_is_reported(
     worker: Worker, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = read_pulses(folder)[0].active
@@ -131,7 +131,7 @@ def test_a_worker_whose_sweep_hangs(
         may_go_on.set()
 
 
-def test_each_of_three_workers_is_looked_at(folder: Path) -> None:
+def test_each_of_three_workers_is_checked(folder: Path) -> None:
     now = time.monotonic()
     with beating(folder) as one, beating(folder) as two, beating(folder):
         assert probe(folder, now)[0]
@@ -144,7 +144,7 @@ def test_each_of_three_workers_is_looked_at(folder: Path) -> None:
     assert "has not looked for work for 65 s" in line
 
 
-def test_without_a_worker_it_says_how_to_start_one(
+def test_a_missing_worker_is_reported_with_the_remedy(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["probe", "worker"]) == 1
@@ -167,7 +167,7 @@ def test_the_file_of_a_killed_worker_is_removed(folder: Path) -> None:
     assert not probe(folder)[0]
 
 
-def test_other_files_in_the_folder_do_no_harm(folder: Path) -> None:
+def test_other_files_in_the_folder_are_ignored(folder: Path) -> None:
     with beating(folder):
         os.mkfifo(folder / "fifo")
         (folder / "link").symlink_to("/dev/zero")
@@ -177,7 +177,7 @@ def test_other_files_in_the_folder_do_no_harm(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["open to all", "a file", "a link", "of another user"])
-def test_a_folder_that_others_can_write_to_is_not_used(
+def test_a_folder_writable_by_others_is_not_used(
     folder: Path, what: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if what == "a file":

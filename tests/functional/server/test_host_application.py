@@ -1,4 +1,4 @@
-"""An application with a ``main`` of its own includes combine_core and is served."""
+"""Tests that an application with its own ``main`` can include combine_core."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ keys =
 
 @pytest.fixture
 def serve(start_service: StartService, tmp_path: Path) -> Any:
-    """``serve("passing_on", LOG_FORMAT="json")``: pserve with the host's ``main`` of that name."""
+    """``serve("passing_on", LOG_FORMAT="json")``: run pserve with the ``main`` of this name."""
 
     def serve(main: str, **environment: str) -> Service:
         (tmp_path / "host.py").write_text(HOST)
@@ -77,7 +77,7 @@ def serve(start_service: StartService, tmp_path: Path) -> Any:
 
 
 @pytest.mark.slow
-def test_the_include_brings_worker_database_and_log(serve, run_folder: Path) -> None:
+def test_the_include_adds_worker_database_and_log(serve, run_folder: Path) -> None:
     service = serve(
         "passing_on",
         DATABASE_URL="",
@@ -101,10 +101,10 @@ def test_the_include_brings_worker_database_and_log(serve, run_folder: Path) -> 
     source = api.post(f"{url}/projects/first/sources", json=text, timeout=30).json()
     run = {"line": "brief", "sources": [source["id"]]}
     started = api.post(f"{url}/projects/first/runs", json=run, timeout=30).json()
-    # The worker in the web process does it.
+    # The worker in the web process executes the run.
     until(lambda: api.get(f"{url}/runs/{started['id']}", timeout=30).json()["ended_at"])
     assert api.get(f"{url}/runs/{started['id']}", timeout=30).json()["state"] == "succeeded"
-    # LOG_FORMAT holds, from the first request at the latest.
+    # LOG_FORMAT applies from the first request at the latest.
     (access,) = [line for line in service.log().splitlines() if "/greeting" in line]
     assert json.loads(access)["status"] == 200
     assert "does not know whether this process serves" not in service.log()
@@ -112,7 +112,7 @@ def test_the_include_brings_worker_database_and_log(serve, run_folder: Path) -> 
 
 
 @pytest.mark.slow
-def test_what_the_include_cannot_do_is_named_at_the_start(serve) -> None:
+def test_the_include_reports_what_the_host_must_set_up(serve) -> None:
     service = serve("plain", LOG_FORMAT="json")
     assert requests.get(f"{service.url}/greeting", timeout=30).text == "Hello"
     (warning,) = [

@@ -14,7 +14,7 @@ from combine_core.sources import add_source
 from combine_core.users import get_or_create_user
 
 ROOT = Path(__file__).parents[3]
-# As pserve does it. Then the requests of its standard input, if there are some.
+# Start like pserve, then send the requests from standard input, if any.
 SERVE = """
 import gc, json, sys
 from pyramid.paster import get_app
@@ -31,7 +31,7 @@ for path, headers, body in requests:
     assert answer.status_int < 300, (path, answer.text)
 json.dump([modules, sorted(sys.modules), gc.get_freeze_count()], sys.stdout)
 """
-# What few processes need, or only for some requests.
+# These modules are needed by few processes, or only for some requests.
 NOT_YET = {
     "Stemmer",
     "alembic",
@@ -73,7 +73,7 @@ MOST_MODULES = 1230
 
 
 def serve(*requests, database_url="postgresql://nobody@localhost:1/nothing"):
-    """The modules before and after the requests, and how many objects no collection looks at."""
+    """Return the modules before and after the requests, and the number of objects exempt from collection."""
     environ = {
         "PATH": os.environ["PATH"],
         "SECRET_KEY": "0f3b9a7c5d1e8246a9b0c7d3e5f18264",
@@ -97,15 +97,15 @@ def packages(modules):
     return {name.partition(".")[0] for name in modules}
 
 
-def test_it_loads_what_it_needs():
+def test_a_web_process_loads_only_what_it_needs():
     modules, _, frozen = serve()
     assert packages(modules) & NOT_YET == set()
     assert len(modules) < MOST_MODULES
-    # Otherwise what requests leave behind stays for long.
+    # Otherwise, objects of requests would stay in memory for long.
     assert frozen > 50_000
 
 
-def test_ordinary_requests_load_nothing_more(database_url, dbsession):
+def test_ordinary_requests_load_no_modules(database_url, dbsession):
     user = get_or_create_user(dbsession, "anna@example.org")
     project = create_project(dbsession, "Harbour", user.id)
     source = add_source(dbsession, project.id, "notes.md", "# Notes\n\nWe open it.", user.id)

@@ -1,4 +1,4 @@
-"""The whole service behind its own server: pserve, the add-ons, PostgreSQL."""
+"""Tests the complete service behind its own server: pserve, the add-ons and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def ask(service, path):
         return connection.answer()
 
 
-def test_probes_are_answered_before_the_application(start_service):
+def test_probes_do_not_reach_the_application(start_service):
     service = start_service({"COMBINE_HEALTH_DRAIN_SECONDS": "0"})
     until(lambda: ask(service, "/health/ready").status == 200)
     lane, view = ask(service, "/health/ready"), ask(service, "/health/ready?")
     assert lane.json == view.json == READY
-    # What the application adds to every answer tells the two apart.
+    # The application adds headers to every response, which tell the two apart.
     assert "X-Request-ID" not in lane.headers
     assert set(view.headers) - set(lane.headers) <= {"X-Request-Id", "X-Request-ID"}
     assert set(lane.headers) <= set(view.headers)
@@ -31,13 +31,13 @@ def test_probes_are_answered_before_the_application(start_service):
     assert service.stop() == 0
 
 
-def test_it_drains(start_service):
+def test_the_service_drains(start_service):
     service = start_service({"COMBINE_HEALTH_DRAIN_SECONDS": "60"})
     until(lambda: ask(service, "/health/ready").status == 200)
     service.process.terminate()
     until(lambda: ask(service, "/health/ready").status == 503)
     assert ask(service, "/health/ready").json == {**READY, "status": "draining"}
-    # Requests are still served: this one comes as far as to be told to sign in.
+    # Requests are still served: this one is redirected to sign-in.
     with connect(service) as connection:
         connection.send(request("/api/v1/me"))
         answer = connection.answer()

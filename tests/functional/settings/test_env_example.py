@@ -27,23 +27,23 @@ def filled(tmp_path):
     return path
 
 
-def test_only_two_lines_need_filling():
+def test_only_two_lines_need_values():
     found = read_env_file(EXAMPLE)
     assert found.problems == found.warnings == ()
     assert found.values == {"POSTGRES_PASSWORD": "", "SECRET_KEY": ""}
 
 
-def test_every_variable_in_it_is_one_of_ours():
+def test_every_variable_is_a_setting():
     offered = set(re.findall(r"(?m)^#?([A-Z][A-Z_]+)=", EXAMPLE.read_text(encoding="utf-8")))
     everything = installed(DISTRIBUTION)
     declaring = (*everything.classes, *everything.modules.values())
     known = {d.variable for one in declaring for d in one.declared()}
     assert offered - OF_COMPOSE <= known
-    # Every variable with a name of its own is offered.
+    # Every variable with a name of its own is listed.
     assert {name for name in known if not name.startswith("COMBINE_")} <= offered
 
 
-def test_filled_in_it_starts_a_deployment(filled):
+def test_the_filled_file_starts_a_deployment(filled):
     password = read_env_file(filled).values["POSTGRES_PASSWORD"]
     environ = {
         "ENVIRONMENT": "production",
@@ -54,8 +54,8 @@ def test_filled_in_it_starts_a_deployment(filled):
     assert [warning.variable for warning in outcome.warnings] == ["PUBLIC_URL"]
 
 
-def test_a_shell_reads_the_same(filled):
-    # Including the examples in comments.
+def test_a_shell_reads_the_same_values(filled):
+    # This includes the examples in comments.
     text = re.sub(r"(?m)^#([A-Z][A-Z_]+=)", r"\1", filled.read_text(encoding="utf-8"))
     filled.write_text(text, encoding="utf-8")
     done = subprocess.run(

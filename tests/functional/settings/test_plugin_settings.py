@@ -1,4 +1,4 @@
-"""Settings of plugins of the health add-on, in the table and in the ``.env``."""
+"""Tests the settings of health plugins in the table and in the ``.env`` file."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def combine_health_declare_settings(declare):
 
 @pytest.fixture
 def ini_path(tmp_path, monkeypatch):
-    """An ini file beside a ``.env``, where the plugin is installed as pip would."""
+    """An ini file beside a ``.env`` file, with the plugin installed as pip would."""
     monkeypatch.syspath_prepend(tmp_path)
     info = tmp_path / "smtp_for_test-1.0.dist-info"
     info.mkdir()
@@ -28,7 +28,7 @@ def ini_path(tmp_path, monkeypatch):
     return tmp_path / "development.ini"
 
 
-def test_they_are_in_the_table_and_known(ini_path):
+def test_plugin_settings_are_in_the_table(ini_path):
     ini = {"pyramid.includes": "combine_health", "combine_health.smtp_password": "c4n4ry"}
     environ = {"ENVIRONMENT": "development", "COMBINE_HEALTH_SMTP_HOST": "mail.example"}
     outcome = check_all(ini, ini_path, environ)
@@ -46,14 +46,14 @@ def test_they_are_in_the_table_and_known(ini_path):
     assert "SMTP" not in said.upper()
 
 
-def test_a_value_that_cannot_be_read_is_a_problem(ini_path):
+def test_an_invalid_value_is_a_problem(ini_path):
     environ = {"ENVIRONMENT": "development", "COMBINE_HEALTH_SMTP_PORT": "many"}
     outcome = check_all({"pyramid.includes": "combine_health"}, ini_path, environ)
     assert "COMBINE_HEALTH_SMTP_PORT" in " ".join(map(str, outcome.problems))
 
 
 @pytest.mark.parametrize("key", ["disabled_plugins", "load_entry_points"])
-def test_they_may_stay_while_the_plugin_is_not_loaded(ini_path, key):
+def test_settings_of_an_unloaded_plugin_are_allowed(ini_path, key):
     off = {"disabled_plugins": "smtp", "load_entry_points": "false"}[key]
     ini = {
         "pyramid.includes": "combine_health",

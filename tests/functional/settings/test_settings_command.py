@@ -1,4 +1,4 @@
-"""``combine settings`` as a process of its own, and a service that refuses to start."""
+"""Tests ``combine settings`` as a process, and a service that does not start."""
 
 import os
 import pty
@@ -72,7 +72,7 @@ def line_of(output: str, variable: str) -> str:
     return " ".join(line.split())
 
 
-def test_the_table_says_value_source_and_help(ini):
+def test_the_table_has_value_source_and_help(ini):
     (ini.parent / ".env").write_text(f"SECRET_KEY='{KEY}'\n")
     done = run(COMBINE, "settings", "-c", str(ini), DATABASE_URL=URL, PORT="8123")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -94,7 +94,7 @@ def test_the_table_says_value_source_and_help(ini):
     assert "\x1b" not in done.stdout
 
 
-def test_the_port_of_the_env_file_is_that_of_the_server_and_of_the_default_address(ini):
+def test_the_port_in_the_env_file_applies_to_server_and_address(ini):
     (ini.parent / ".env").write_text(f"SECRET_KEY={KEY}\nPORT=8123\n")
     done = run(COMBINE, "settings", "-c", str(ini), DATABASE_URL=URL)
     assert line_of(done.stdout, "PORT").startswith("PORT 8123 .env")
@@ -102,7 +102,7 @@ def test_the_port_of_the_env_file_is_that_of_the_server_and_of_the_default_addre
     assert line_of(done.stdout, "PUBLIC_URL").startswith(shown)
 
 
-def test_with_problems_it_shows_them_behind_the_table_and_fails(ini):
+def test_problems_are_shown_below_the_table(ini):
     environ = {"DATABASE_URL": f'"{URL}"', "LOG_LEVEL": "loud\x1b[2J"}
     done = run(COMBINE, "settings", "-c", str(ini), **environ)
     assert done.returncode == 1
@@ -115,7 +115,7 @@ def test_with_problems_it_shows_them_behind_the_table_and_fails(ini):
     assert "\x1b" not in done.stdout
 
 
-def test_on_a_terminal_it_is_a_table(ini):
+def test_a_terminal_gets_a_formatted_table(ini):
     leader, follower = pty.openpty()
     environ = {"DATABASE_URL": URL, "SECRET_KEY": KEY, "TERM": "xterm", "COLUMNS": "120"}
     with subprocess.Popen(
@@ -138,7 +138,7 @@ def read_all(leader: int) -> str:
     try:
         while part := os.read(leader, 65536):
             parts.append(part)
-    except OSError:  # Linux's way to say that the other end of a terminal is closed
+    except OSError:  # Linux reports this when the other end of a terminal is closed
         pass
     os.close(leader)
     return b"".join(parts).decode()
@@ -151,7 +151,7 @@ def test_the_page_in_docs_is_the_output_of_the_command():
     assert done.stdout == written, "run: combine settings --markdown > docs/configuration.md"
 
 
-def test_every_setting_is_on_it():
+def test_the_page_has_every_setting():
     page = configuration_page(installed(DISTRIBUTION))
     everything = installed(DISTRIBUTION)
     declared = [d for cls in everything.classes for d in cls.declared()]
@@ -185,7 +185,7 @@ def test_the_key_for_development_is_not_printed():
         (b"[app:main]\nx = \xff\xfe\n", "cannot be read as an ini file"),
     ],
 )
-def test_an_ini_that_cannot_be_read(tmp_path, content, said):
+def test_an_unreadable_ini_file_is_reported(tmp_path, content, said):
     path = tmp_path / "x.ini"
     if content is not None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -195,7 +195,7 @@ def test_an_ini_that_cannot_be_read(tmp_path, content, said):
     assert "canary" not in done.output
 
 
-def test_a_service_with_bad_settings_does_not_start(ini):
+def test_a_service_with_invalid_settings_does_not_start(ini):
     environ = {
         "DATABASE_URL": "postgresql://combine:canary/7@db:54x2/",
         "SECRET_KEY": "changeme",
