@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.conftest import Service, database_of_its_own, starting_services
+from tests.conftest import Service, cloned_database, starting_services
 
 FOLDER = Path(__file__).parent
 NODE_PROGRAMS = FOLDER / "node_modules" / ".bin"
@@ -40,7 +40,7 @@ def live(
 ) -> Iterator[Live]:
     folder = tmp_path_factory.mktemp("service")
     with (
-        database_of_its_own(postgres_url, "api_clients", _template) as database_url,
+        cloned_database(postgres_url, "api_clients", _template) as database_url,
         starting_services(folder, lambda: database_url) as start,
     ):
         service = start()

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.conftest import Service, database_of_its_own, empty_database, starting_services
+from tests.conftest import Service, cloned_database, empty_database, starting_services
 
 OpenPage = Callable[..., Any]
 
@@ -23,7 +23,7 @@ def _of_the_session(
     # Starting the service takes seconds. It must not share the database of the other tests.
     name = f"browser_{uuid.uuid4().hex}"
     with (
-        database_of_its_own(postgres_url, name, _template) as database_url,
+        cloned_database(postgres_url, name, _template) as database_url,
         starting_services(tmp_path_factory.mktemp("service"), lambda: database_url) as start,
     ):
         service = start()

@@ -14,7 +14,7 @@ import pytest
 import requests
 from bs4 import BeautifulSoup
 
-from tests.conftest import Service, database_of_its_own, starting_services
+from tests.conftest import Service, cloned_database, starting_services
 
 REDIRECT = "http://127.0.0.1/back"
 
@@ -107,7 +107,7 @@ def live(
     folder = tmp_path_factory.mktemp("service")
     name = f"oauth_clients_{uuid.uuid4().hex}"
     with (
-        database_of_its_own(postgres_url, name, _template) as database_url,
+        cloned_database(postgres_url, name, _template) as database_url,
         starting_services(folder, lambda: database_url) as start,
     ):
         # The tests of a file let in more devices in a minute than people do.

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import (
     Service,
     StartService,
-    database_of_its_own,
+    cloned_database,
     empty_database,
     free_port,
     starting_services,
@@ -79,7 +79,7 @@ def _of_the_session(
     folder = tmp_path_factory.mktemp("service")
     name = f"oidc_{uuid.uuid4().hex}"
     with (
-        database_of_its_own(postgres_url, name, _template) as database_url,
+        cloned_database(postgres_url, name, _template) as database_url,
         starting_services(folder, lambda: database_url) as start,
     ):
         # Tests sign in more often than people do.

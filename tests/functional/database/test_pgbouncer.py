@@ -21,7 +21,7 @@ from combine_core.database.connecting import SET_DIRECT_URL
 from combine_core.database.revisions import head_revision
 from combine_core.postgres.diagnosis import Cause, Watch, diagnose, explain_error
 from combine_core.settings.database_url import parse_database_url
-from tests.conftest import MakeDatabase, StartService, database_of_its_own
+from tests.conftest import MakeDatabase, StartService, cloned_database
 from tests.pgbouncer import execute, needs_pgbouncer, pgbouncer
 from tests.postgres_cluster import wait_for
 
@@ -40,7 +40,7 @@ def direct_url(postgres_url: str, worker_id: str) -> Iterator[str]:
     """The direct URL of a database without tables. It has an owner role of its own."""
     role = f"pooled_{worker_id}"
     execute(postgres_url, f"CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'canary-password'")
-    with database_of_its_own(postgres_url, f"pooled_{worker_id}", "template0") as url:
+    with cloned_database(postgres_url, f"pooled_{worker_id}", "template0") as url:
         yield make_url(url).set(username=role, password="canary-password").render_as_string(False)
     execute(postgres_url, f"DROP ROLE {role}")
 

@@ -21,8 +21,8 @@ from tests.conftest import MakeDatabase, Service
 from tests.functional.migrations.installed import (
     INI,
     Installation,
+    install_current_code,
     install_previous_release,
-    todays,
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # this installs the older release
@@ -86,7 +86,7 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Installation:
 
 @pytest.fixture(scope="module")
 def newer(tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    return todays(tmp_path_factory.mktemp("newer") / "home")
+    return install_current_code(tmp_path_factory.mktemp("newer") / "home")
 
 
 @pytest.fixture

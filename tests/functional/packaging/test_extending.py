@@ -20,7 +20,7 @@ import requests
 from bs4 import BeautifulSoup
 
 from combine_core.database.revisions import head_revision
-from tests.conftest import Service, database_of_its_own, starting_services
+from tests.conftest import Service, cloned_database, starting_services
 
 pytestmark = pytest.mark.slow
 
@@ -123,7 +123,7 @@ def service(
     assert add_on in text
     ini.write_text(text.replace(add_on, f"{add_on}    greeter\n    greeter.health\n"))
     with (
-        database_of_its_own(postgres_url, "extending", _template) as database_url,
+        cloned_database(postgres_url, "extending", _template) as database_url,
         starting_services(folder, lambda: database_url) as start,
     ):
         environment = {"PYTHONPATH": str(site), "GREETER_WORD": "HEY"}
