@@ -17,7 +17,7 @@ def bearer(token):
 
 
 def test_a_request_with_a_token_sends_one_statement(provider, token):
-    provider.who(token)
+    provider.user_of(token)
     with provider.service.statements() as sent:
         answer = provider.wire.get("/whoami", headers=bearer(token)).json
     assert len(sent) == 1
@@ -60,9 +60,9 @@ def test_the_statement_uses_only_indexes(provider, token):
     ],
 )
 def test_an_ended_token_gets_401(provider, token, change):
-    assert provider.who(token) == "ann@example.com"
+    assert provider.user_of(token) == "ann@example.com"
     provider.service.execute(change)
-    assert provider.who(token) is None
+    assert provider.user_of(token) is None
 
 
 def test_an_invalid_token_never_falls_back_to_the_cookie(provider, token):
@@ -74,24 +74,24 @@ def test_an_invalid_token_never_falls_back_to_the_cookie(provider, token):
 def test_a_wrong_checksum_sends_no_statement(provider, token):
     wrong = token[:-1] + ("a" if token[-1] != "a" else "b")
     with provider.service.statements() as sent:
-        assert provider.who(wrong) is None
+        assert provider.user_of(wrong) is None
     assert sent == []
 
 
 def test_last_use_is_written_once_a_minute_and_never_fails_a_request(provider, token):
     query = "SELECT last_used_at FROM oauth_grants"
     assert provider.service.execute(query) == [(None,)]
-    provider.who(token)
+    provider.user_of(token)
     [(first,)] = provider.service.execute(query)
     assert first is not None
-    provider.who(token)
+    provider.user_of(token)
     assert provider.service.execute(query) == [(first,)]
     provider.service.execute("UPDATE oauth_grants SET last_used_at = now() - interval '61 seconds'")
     # Another transaction holds the row. A request that waited for it would never end.
     with provider.service.session() as session:
         session.execute(text("SELECT 1 FROM oauth_grants FOR UPDATE"))
-        assert provider.who(token) == "ann@example.com"
-    provider.who(token)
+        assert provider.user_of(token) == "ann@example.com"
+    provider.user_of(token)
     [(later,)] = provider.service.execute(query)
     assert later >= first
 
@@ -124,7 +124,7 @@ class TestALimitOfGrants:
         )
         assert answer.status_int == 409
         assert "Revoke one" in answer.html.find(role="alert").text
-        assert all(provider.who(token) for token in tokens)
+        assert all(provider.user_of(token) for token in tokens)
         # Other users may still give consent, and so may a user who revokes a grant.
         provider.tokens(client_, provider.browser("bob@example.com"))
         provider.service.execute("UPDATE oauth_tokens SET expires_at = now() WHERE kind = 'access'")
@@ -138,7 +138,7 @@ class TestALimitOfGrants:
         answer = provider.token(fields)
         assert (answer.status_int, answer.json["error"]) == (429, "temporarily_unavailable")
         assert 3000 < int(answer.headers["Retry-After"]) <= 3600
-        assert all(provider.who(token) for token in tokens)
+        assert all(provider.user_of(token) for token in tokens)
 
 
 def test_metadata_describes_the_server(provider):

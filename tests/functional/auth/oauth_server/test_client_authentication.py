@@ -113,11 +113,11 @@ def test_t38_confidential_client_without_its_secret_is_rejected(provider, client
 )
 def test_t38_disabled_client_is_rejected(provider, robot, change):
     token = provider.token({"grant_type": "client_credentials", **robot.fields}).json
-    assert provider.who(token["access_token"])
+    assert provider.user_of(token["access_token"])
     provider.service.execute(change)
     answer = provider.token({"grant_type": "client_credentials", **robot.fields})
     refused(answer, 401, "invalid_client")
-    assert provider.who(token["access_token"]) is None
+    assert provider.user_of(token["access_token"]) is None
 
 
 def test_client_credentials_act_as_the_clients_own_user(provider, robot):
@@ -125,7 +125,7 @@ def test_client_credentials_act_as_the_clients_own_user(provider, robot):
     assert "refresh_token" not in answer.json
     assert answer.json["scope"] == "projects:read runs:read runs:write"
     email = f"client-{robot.client_id}@clients.invalid"
-    assert provider.who(answer.json["access_token"]) == email
+    assert provider.user_of(answer.json["access_token"]) == email
     # The authorization ends with its token.
     assert provider.service.execute(
         "SELECT grant_type, extract(epoch FROM expires_at - created_at)::int FROM oauth_grants"
@@ -177,7 +177,9 @@ def test_t39_fields_of_the_library_are_ignored(provider, robot):
         }
     )
     assert answer.json["scope"] == "projects:read runs:read runs:write"
-    assert provider.who(answer.json["access_token"]) == f"client-{robot.client_id}@clients.invalid"
+    assert (
+        provider.user_of(answer.json["access_token"]) == f"client-{robot.client_id}@clients.invalid"
+    )
 
 
 def test_t39_the_session_of_the_browser_is_ignored(provider, robot):
@@ -185,7 +187,9 @@ def test_t39_the_session_of_the_browser_is_ignored(provider, robot):
     with provider.service.statements() as sent:
         answer = provider.token({"grant_type": "client_credentials", **robot.fields})
     provider.wire = provider.service.client()
-    assert provider.who(answer.json["access_token"]) == f"client-{robot.client_id}@clients.invalid"
+    assert (
+        provider.user_of(answer.json["access_token"]) == f"client-{robot.client_id}@clients.invalid"
+    )
     assert not any("FROM sessions" in statement for statement in sent)
     assert "Set-Cookie" not in answer.headers
 

@@ -81,9 +81,9 @@ def test_deleting_a_client_deletes_its_tokens(provider):
     client_id = page.html.find(id="new-client-id").text
     secret = page.html.find(id="new-secret").text
     token = request_own_token(provider, client_id, secret).json["access_token"]
-    assert provider.who(token) == f"client-{client_id}@clients.invalid"
+    assert provider.user_of(token) == f"client-{client_id}@clients.invalid"
     own(browser.get("/account/clients"), "/delete").submit().follow()
-    assert provider.who(token) is None
+    assert provider.user_of(token) is None
     refused(request_own_token(provider, client_id, secret), 401, "invalid_client")
 
 
@@ -234,9 +234,9 @@ def test_rotating_twice_drops_the_oldest(provider, combine):
 def test_fewer_scopes_end_the_grants_beyond_them(provider, client_, combine):
     wide, narrow = provider.tokens(client_), provider.tokens(client_, scope="projects:read")
     assert combine("change", client_.client_id, "--scope", "projects:read").exit_code == 0
-    assert provider.who(wide["access_token"]) is None
+    assert provider.user_of(wide["access_token"]) is None
     refused(provider.refresh(client_, wide["refresh_token"]), 400, "invalid_grant")
-    assert provider.who(narrow["access_token"]) == "ann@example.com"
+    assert provider.user_of(narrow["access_token"]) == "ann@example.com"
 
 
 def test_scopes_are_changed_by_page(provider, client_):

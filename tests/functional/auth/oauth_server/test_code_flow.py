@@ -19,9 +19,9 @@ def test_a_client_gets_tokens_with_a_code(provider, confidential):
     assert set(tokens) == {"access_token", "refresh_token", "token_type", "expires_in", "scope"}
     assert (tokens["token_type"], tokens["expires_in"]) == ("Bearer", 3600)
     assert tokens["scope"] == "projects:read runs:write"
-    assert provider.who(tokens["access_token"]) == "ann@example.com"
+    assert provider.user_of(tokens["access_token"]) == "ann@example.com"
     # A refresh token gives no access.
-    assert provider.who(tokens["refresh_token"]) is None
+    assert provider.user_of(tokens["refresh_token"]) is None
     assert provider.audit()[-2:] == [("consent", "ok"), ("oauth-token", "ok")]
 
 
@@ -123,7 +123,7 @@ def test_grants_page_lists_and_revokes_grants(provider, client_):
     assert "Nightly" in page
     assert "Start, cancel and delete runs in your projects" in page
     assert page.html.find("main").text.count("never") == 1
-    provider.who(tokens["access_token"])
+    provider.user_of(tokens["access_token"])
     page = browser.get("/account/grants")
     assert "never" not in page.html.find("main").text
     form = next(form for form in page.forms.values() if "/grants/" in form.action)
@@ -132,9 +132,9 @@ def test_grants_page_lists_and_revokes_grants(provider, client_):
     csrf = eve.get("/account").forms[0]["csrf_token"].value
     assert "Nightly" not in eve.get("/account/grants")
     eve.post(form.action, {"csrf_token": csrf}, status=404)
-    assert provider.who(tokens["access_token"]) == "ann@example.com"
+    assert provider.user_of(tokens["access_token"]) == "ann@example.com"
     browser.get(form.action, status=405)
     assert form.submit().follow().html.find("main").find("form") is None
-    assert provider.who(tokens["access_token"]) is None
+    assert provider.user_of(tokens["access_token"]) is None
     assert provider.refresh(client_, tokens["refresh_token"]).json["error"] == "invalid_grant"
     assert provider.audit()[-1] == ("consent-revoke", "ok")

@@ -26,11 +26,11 @@ def test_t33_challenge_is_rejected_as_verifier(provider, client_):
 def test_t34_reuse_revokes_the_tokens_of_the_code(provider, client_):
     code = provider.code(client_)
     tokens = provider.redeem(client_, code).json
-    assert provider.who(tokens["access_token"])
+    assert provider.user_of(tokens["access_token"])
     renewed = provider.refresh(client_, tokens["refresh_token"]).json
     refused(provider.redeem(client_, code), 400, "invalid_grant")
     for token in (tokens["access_token"], renewed["access_token"]):
-        assert provider.who(token) is None
+        assert provider.user_of(token) is None
     refused(provider.refresh(client_, renewed["refresh_token"]), 400, "invalid_grant")
     assert provider.audit()[-1] == ("code-reuse", "revoked")
 
@@ -40,7 +40,7 @@ def test_t34_reuse_of_an_expired_code_is_noticed(provider, client_):
     tokens = provider.redeem(client_, code).json
     provider.service.execute("UPDATE oauth_codes SET expires_at = now() - interval '1 hour'")
     refused(provider.redeem(client_, code), 400, "invalid_grant")
-    assert provider.who(tokens["access_token"]) is None
+    assert provider.user_of(tokens["access_token"]) is None
 
 
 def test_t34_a_failure_after_the_use_does_not_restore_the_code(provider, client_, monkeypatch):
@@ -63,7 +63,7 @@ def test_t35_code_of_another_client_is_rejected(provider, client_):
     tokens = provider.redeem(client_, code).json
     # The other client could not revoke it either.
     refused(provider.redeem(other, code), 400, "invalid_grant")
-    assert provider.who(tokens["access_token"]) == "ann@example.com"
+    assert provider.user_of(tokens["access_token"]) == "ann@example.com"
 
 
 def test_t35_expired_code_is_rejected(provider, client_):

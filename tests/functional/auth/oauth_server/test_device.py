@@ -56,9 +56,9 @@ def test_a_device_gets_tokens(provider):
     decide(provider.browser(), codes["user_code"])
     tokens = ask(provider, codes["device_code"]).json
     assert tokens["scope"] == "projects:read runs:write"
-    assert provider.who(tokens["access_token"]) == "ann@example.com"
+    assert provider.user_of(tokens["access_token"]) == "ann@example.com"
     renewed = provider.refresh(COMMAND_LINE, tokens["refresh_token"]).json
-    assert provider.who(renewed["access_token"]) == "ann@example.com"
+    assert provider.user_of(renewed["access_token"]) == "ann@example.com"
     assert provider.audit() == [("device-approve", "ok"), ("oauth-token", "ok")]
 
 

@@ -217,7 +217,7 @@ def test_t40_revoking_a_refresh_token_ends_the_family(provider, client_, hint):
     more = {} if hint is None else {"token_type_hint": hint}
     answer = revoke(provider, client_, tokens["refresh_token"], **more)
     assert (answer.status_int, answer.text) == (200, "")
-    assert provider.who(tokens["access_token"]) is None
+    assert provider.user_of(tokens["access_token"]) is None
     refused(provider.refresh(client_, tokens["refresh_token"]), 400, "invalid_grant")
     assert provider.audit()[-1] == ("oauth-revoke", "ok")
 
@@ -227,7 +227,7 @@ def test_t40_revoking_an_access_token_ends_it_alone(provider, client_, hint):
     tokens = provider.tokens(client_)
     more = {} if hint is None else {"token_type_hint": hint}
     assert revoke(provider, client_, tokens["access_token"], **more).status_int == 200
-    assert provider.who(tokens["access_token"]) is None
+    assert provider.user_of(tokens["access_token"]) is None
     assert provider.refresh(client_, tokens["refresh_token"]).status_int == 200
 
 
@@ -235,7 +235,7 @@ def test_t40_revoking_a_rotated_refresh_token_ends_the_family(provider, public_c
     tokens = provider.tokens(public_client)
     renewed = provider.refresh(public_client, tokens["refresh_token"]).json
     assert revoke(provider, public_client, tokens["refresh_token"]).status_int == 200
-    assert provider.who(renewed["access_token"]) is None
+    assert provider.user_of(renewed["access_token"]) is None
 
 
 def test_t40_client_cannot_revoke_tokens_of_others(provider, client_):
@@ -245,8 +245,8 @@ def test_t40_client_cannot_revoke_tokens_of_others(provider, client_):
     for token in (tokens["access_token"], tokens["refresh_token"], personal, "x", "é"):
         answer = revoke(provider, other, token)
         assert (answer.status_int, answer.text) == (200, "")
-    assert provider.who(tokens["access_token"]) == "ann@example.com"
-    assert provider.who(personal) == "ann@example.com"
+    assert provider.user_of(tokens["access_token"]) == "ann@example.com"
+    assert provider.user_of(personal) == "ann@example.com"
     assert provider.refresh(client_, tokens["refresh_token"]).status_int == 200
 
 
@@ -260,7 +260,7 @@ def test_t40_revocation_needs_the_client(provider, client_):
         refused(revoke(provider, client, tokens["access_token"]), 401, "invalid_client")
     answer = provider.wire.post("/oauth/revoke", client_.fields, expect_errors=True)
     refused(answer, 400, "invalid_request")
-    assert provider.who(tokens["access_token"]) == "ann@example.com"
+    assert provider.user_of(tokens["access_token"]) == "ann@example.com"
 
 
 @pytest.mark.parametrize("endpoint", ["token", "revoke", "introspect", "device"])

@@ -33,7 +33,7 @@ def one_code(provider, client, number):
     assert {a.json["error"] for a in answers if a.status_int == 400} == {"invalid_grant"}
     # Two requests held the code, so the grant and its tokens are revoked.
     [tokens] = [answer.json for answer in answers if answer.status_int == 200]
-    assert provider.who(tokens["access_token"]) is None
+    assert provider.user_of(tokens["access_token"]) is None
     assert provider.refresh(client, tokens["refresh_token"]).status_int == 400
 
 
@@ -43,7 +43,7 @@ def ten_refreshes(provider, client, tokens):
     renewed = [answer.json for answer in answers]
     assert len({one["refresh_token"] for one in renewed}) == 10
     for one in renewed:
-        assert provider.who(one["access_token"]) == "ann@example.com"
+        assert provider.user_of(one["access_token"]) == "ann@example.com"
     assert provider.service.execute(
         "SELECT count(DISTINCT grant_id), count(*) FROM oauth_tokens WHERE parent_id IS NOT NULL"
     ) == [(1, 20)]

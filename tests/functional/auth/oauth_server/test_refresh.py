@@ -20,8 +20,8 @@ def test_a_refresh_rotates_the_token(provider, client_):
     assert second["refresh_token"] != first["refresh_token"]
     assert second["scope"] == first["scope"]
     # The old access token works until it expires.
-    assert provider.who(first["access_token"]) == "ann@example.com"
-    assert provider.who(second["access_token"]) == "ann@example.com"
+    assert provider.user_of(first["access_token"]) == "ann@example.com"
+    assert provider.user_of(second["access_token"]) == "ann@example.com"
     assert provider.refresh(client_, second["refresh_token"]).status_int == 200
 
 
@@ -34,11 +34,11 @@ def test_t36_reuse_after_the_grace_ends_the_family(provider, confidential):
     refused(provider.refresh(client, first["refresh_token"]), 400, "invalid_grant")
     # Both lose access, because the thief is unknown.
     for tokens in (first, second):
-        assert provider.who(tokens["access_token"]) is None
+        assert provider.user_of(tokens["access_token"]) is None
         refused(provider.refresh(client, tokens["refresh_token"]), 400, "invalid_grant")
     assert provider.audit()[-1] == ("refresh-reuse", "revoked")
     # Another consent for the same client starts another family.
-    assert provider.who(provider.tokens(client)["access_token"])
+    assert provider.user_of(provider.tokens(client)["access_token"])
 
 
 def test_t36_request_can_be_repeated_after_a_lost_response(provider, client_):
@@ -47,7 +47,7 @@ def test_t36_request_can_be_repeated_after_a_lost_response(provider, client_):
     age(provider, 29)
     again = provider.refresh(client_, first["refresh_token"]).json
     assert again["refresh_token"] not in (lost["refresh_token"], first["refresh_token"])
-    assert provider.who(again["access_token"]) == "ann@example.com"
+    assert provider.user_of(again["access_token"]) == "ann@example.com"
     assert provider.refresh(client_, again["refresh_token"]).status_int == 200
     assert "refresh-reuse" not in dict(provider.audit())
 
@@ -57,7 +57,7 @@ def test_t36_grace_period_holds_only_for_the_same_client(provider, client_):
     provider.refresh(client_, first["refresh_token"])
     other = provider.register()
     refused(provider.refresh(other, first["refresh_token"]), 400, "invalid_grant")
-    assert provider.who(first["access_token"]) == "ann@example.com"
+    assert provider.user_of(first["access_token"]) == "ann@example.com"
 
 
 def test_t37_wider_scope_is_rejected_and_the_token_stays_valid(provider, client_):

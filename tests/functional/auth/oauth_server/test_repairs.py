@@ -31,7 +31,7 @@ def test_03_revocation_revokes_the_token(provider, client_):
     # pyramid-oauthlib does nothing here.
     token = provider.tokens(client_)["access_token"]
     provider.wire.post("/oauth/revoke", {"token": token, **client_.fields})
-    assert provider.who(token) is None
+    assert provider.user_of(token) is None
 
 
 def test_04_missing_endpoints_exist(provider, client_):
@@ -45,7 +45,7 @@ def test_05_form_field_cannot_name_the_user(provider):
     robot = provider.register(service=True, redirect_uris=[])
     admin = provider.service.user("admin@example.com")
     fields = {"grant_type": "client_credentials", **robot.fields, "user": str(admin.id)}
-    assert provider.who(provider.token(fields).json["access_token"]).startswith("client-")
+    assert provider.user_of(provider.token(fields).json["access_token"]).startswith("client-")
 
 
 @pytest.mark.parametrize("name", ["user", "client", "scopes", "extra_credentials", "request_token"])
