@@ -106,11 +106,11 @@ def test_a_user_signs_in_and_signs_out(live, run):
 
     printed = run(login, "--print-token")
     assert printed.stdout == tokens["access_token"] + "\n"
-    assert live.who(tokens["access_token"]) == "ann@example.com"
+    assert live.user_of(tokens["access_token"]) == "ann@example.com"
 
     result = run(logout)
     assert result.exit_code == 0
-    assert live.who(tokens["access_token"]) is None
+    assert live.user_of(tokens["access_token"]) is None
     assert json.loads(file.read_text()) == {}
     assert run(logout, live.url).exit_code == 1
 
@@ -125,7 +125,7 @@ def test_an_old_token_is_renewed(live, run):
     renewed = json.loads(credentials.path().read_text())[live.url]
     assert printed.stdout.strip() == renewed["access_token"] != tokens["access_token"]
     assert renewed["refresh_token"] != tokens["refresh_token"]
-    assert live.who(renewed["access_token"]) == "ann@example.com"
+    assert live.user_of(renewed["access_token"]) == "ann@example.com"
 
 
 def test_slow_down_makes_polling_slower(live, run):
