@@ -1,4 +1,4 @@
-"""Whether a page in Chromium is fit to be shown: nothing is cut off, and axe-core finds no fault."""
+"""Checks a page in Chromium: nothing is cut off, and axe-core finds no fault."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NARROW = {"width": 360, "height": 740}
 WIDE = {"width": 1280, "height": 800}
 GROUNDS = {"light": "rgb(252, 251, 248)", "dark": "rgb(21, 26, 25)"}
 
-# What is wrong with the layout, in words. What is hidden from the eye is left out.
+# Returns the faults of the layout in words. Hidden elements are left out.
 _MISPLACED = """
 () => {
   const width = document.documentElement.clientWidth;
@@ -45,11 +45,11 @@ _OPEN = "document.querySelectorAll('details').forEach(each => { each.open = true
 
 
 def faults_of(page: Any) -> list[str]:
-    """What is wrong with the page that is open, in both sizes and colours, with all that opens open."""
+    """Return the faults of the open page, in both sizes and color schemes, with all details expanded."""
     page.evaluate(_OPEN)
     faults = []
     for scheme, ground in GROUNDS.items():
-        # In the middle of a transition, a colour is none of ours.
+        # During a transition, an element has a color that is not in the style sheet.
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         if page.evaluate("getComputedStyle(document.body).backgroundColor") != ground:
             faults.append(f"{page.url}, {scheme}: another ground than that of all pages")

@@ -1,17 +1,18 @@
-"""An OpenID provider on loopback that lies and fails as it is told to.
+"""An OpenID provider on loopback that can lie and fail.
 
     with LyingIssuer() as issuer:
         back = issuer.sign_in(client.authorization_url(...), email="ann@example.com")
         client.fetch_claims(code=back["code"], callback_issuer=back.get("iss"), ...)
 
-Left alone it is honest and strict: one registered client, exact redirect URIs, PKCE with S256 alone,
-codes that work once. `tenant` makes it speak as Microsoft does: its issuer holds the tenant's id, and
-its metadata the template.
+By default it is honest and strict: one registered client, exact redirect URIs, only PKCE with S256, and
+codes that work once. `tenant` makes it behave like Microsoft: its issuer contains the id of the tenant,
+and its metadata contains the template.
 
-To lie, set `change` (claims before they are signed), `forge` (the whole ID token), `token_answer` (the
-JSON of the token endpoint), `userinfo_answer` or `metadata`; to fail, `faults["token"] = Fault(500)`.
-With `is_thin` the claims of the person are not in the ID token, and only the userinfo endpoint has them.
-`counts` says how often each endpoint was asked; `token_requests` what it was asked.
+To make it lie, set `change` (the claims before they are signed), `forge` (the whole ID token),
+`token_answer` (the JSON of the token endpoint), `userinfo_answer` or `metadata`. To make it fail, set
+`faults["token"] = Fault(500)`. With `is_thin`, only the userinfo endpoint returns the claims of the
+user, and the ID token does not. `counts` has the number of requests to each endpoint, and
+`token_requests` has the requests to the token endpoint.
 """
 
 from __future__ import annotations
@@ -53,27 +54,27 @@ _OF_THE_PERSON = ("email", "email_verified", "xms_edov", "name")
 
 @cache
 def rsa_key(number: int = 0) -> RSAKey:
-    """One of the keys of this process: making them takes long."""
+    """Return one of the keys of this process. Creating a key is slow."""
     return RSAKey.generate_key(2048, {"kid": f"key-{number}", "use": "sig", "alg": "RS256"})
 
 
 @cache
 def _for_any_algorithm(jwk: str, kind: Any) -> Any:
-    """The key that signs with whatever algorithm is asked. To import it takes longer than to sign."""
+    """Return the key that signs with any algorithm. Importing a key takes longer than signing."""
     return kind.import_key({k: v for k, v in json.loads(jwk).items() if k != "alg"})
 
 
 @dataclass
 class Fault:
-    """What an endpoint does instead of its work.
+    """The fault of an endpoint.
 
     :ivar body: text or bytes; anything else is sent as JSON
-    :ivar hangs: it answers nothing before `release` is set or the issuer is closed
-    :ivar drips: it sends one byte of its answer every tenth of a second, headers and all
-    :ivar cut: it closes in the middle of its answer
+    :ivar hangs: it sends no response until `release` is set or the issuer is closed
+    :ivar drips: it sends one byte of its response every tenth of a second, including the headers
+    :ivar cut: it closes the connection in the middle of its response
     :ivar reset: it resets the connection
     :ivar size: it sends this many bytes
-    :ivar times: how often, before it works again
+    :ivar times: the number of faulty responses
     """
 
     status: int = 200
@@ -95,7 +96,7 @@ class Fault:
 
 @dataclass
 class Grant:
-    """A code that was given out."""
+    """An issued code."""
 
     redirect_uri: str
     challenge: str
@@ -105,7 +106,7 @@ class Grant:
 
 
 class LyingIssuer:
-    """See the module. Listens on a free port of 127.0.0.1 between `start` and `stop`."""
+    """An OpenID provider; see the module. It listens on a free port of 127.0.0.1 from `start` to `stop`."""
 
     def __init__(
         self,
@@ -116,22 +117,22 @@ class LyingIssuer:
     ) -> None:
         self._own_tenant = tenant
         self.announces_iss = announces_iss
-        # With one, of the name localhost, it speaks https.
+        # With a certificate for localhost, it speaks https.
         self.certificate = certificate
         self._server: ThreadingHTTPServer | None = None
         self._begin()
 
     def _begin(self) -> None:
-        # Tests may let people come from another one.
+        # Tests may redirect users from another address.
         self.tenant = self._own_tenant
         self.client_id, self.client_secret = CLIENT_ID, CLIENT_SECRET
-        # With a key, the client authenticates by an assertion that it signed (private_key_jwt).
+        # With a key, the client authenticates with a signed assertion (private_key_jwt).
         self.client_key: Any = None
         self.assertions: list[Any] = []
-        # None: any, so that tests may choose theirs.
+        # None accepts any address, so that tests may choose theirs.
         self.redirect_uris: set[str] | None = None
         self.keys = [rsa_key()]
-        # Members that go into every key of the key set, or further keys.
+        # Members to add to every key of the key set, or more keys.
         self.key_members: dict[str, Any] = {}
         self.more_keys: list[Any] = []
         self.header: dict[str, Any] = {}
@@ -145,15 +146,15 @@ class LyingIssuer:
         self.counts: Counter[str] = Counter()
         self.token_requests: list[dict[str, str]] = []
         self.now: Callable[[], float] = time.time
-        # Its own mistakes, and those of the functions it was given.
+        # Its own errors, and those of the functions that a test sets.
         self.errors: list[BaseException] = []
         self._grants: dict[str, Grant] = {}
-        # What the userinfo endpoint says to the bearer of each access token.
+        # The userinfo response for each access token.
         self._about: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
 
-    # Its life
+    # Start, reset and stop.
 
     def start(self) -> Self:
         issuer = self
@@ -173,7 +174,7 @@ class LyingIssuer:
         return self
 
     def reset(self) -> None:
-        """Become as new, at the same address: honest, with its first key, and without any memory."""
+        """Reset it to its initial state at the same address: honest, with its first key, without memory."""
         self._closed.set()
         assert not self.errors, self.errors
         self._begin()
@@ -191,7 +192,7 @@ class LyingIssuer:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    # Who it is
+    # Addresses and keys.
 
     @property
     def url(self) -> str:
@@ -201,16 +202,16 @@ class LyingIssuer:
 
     @property
     def issuer(self) -> str:
-        """What its tokens say; a tenant's own."""
+        """Return the issuer in its tokens, which depends on the tenant."""
         return f"{self.url}/{self.tenant}/v2.0" if self.tenant else self.url
 
     @property
     def configured_issuer(self) -> str:
-        """What GOOGLE_ISSUER or MICROSOFT_ISSUER has to be."""
+        """Return the value for GOOGLE_ISSUER or MICROSOFT_ISSUER."""
         return f"{self.url}/{{tenantid}}/v2.0" if self.tenant else self.url
 
     def environment(self, name: str | None = None) -> dict[str, str]:
-        """The variables of a service that knows it: GOOGLE_ISSUER and so on."""
+        """Return the variables of a service with this provider: GOOGLE_ISSUER and so on."""
         prefix = (name or ("microsoft" if self.tenant else "google")).upper()
         return {
             f"{prefix}_ISSUER": self.configured_issuer,
@@ -219,7 +220,7 @@ class LyingIssuer:
         }
 
     def rotate(self, *, overlap: bool = False, same_kid: bool = False) -> None:
-        """Sign with another key; with `overlap` the old one stays in the key set."""
+        """Sign with another key. With `overlap`, the old one stays in the key set."""
         old = self.keys[0]
         number = next(n for n in range(9) if rsa_key(n) not in self.keys)
         new = rsa_key(number)
@@ -227,15 +228,15 @@ class LyingIssuer:
             new = RSAKey.import_key({**new.as_dict(private=True), "kid": old.kid})
         self.keys = [new, *(self.keys if overlap else [])]
 
-    # What it does
+    # Sign-in and tokens.
 
     def sign_in(self, authorization_url: str, **claims: Any) -> dict[str, str]:
-        """What the browser brings back when somebody with these claims signs in and agrees."""
+        """Return the callback parameters after a user with these claims has signed in."""
         target = self.callback_url(authorization_url, **claims)
         return dict(parse_qsl(urlsplit(target).query))
 
     def callback_url(self, authorization_url: str, **claims: Any) -> str:
-        """The same as the whole address that the browser is sent to."""
+        """Return the complete callback address."""
         asked = {name: one[0] for name, one in parse_qs(urlsplit(authorization_url).query).items()}
         assert asked["client_id"] == self.client_id
         assert self.redirect_uris is None or asked["redirect_uri"] in self.redirect_uris
@@ -258,13 +259,13 @@ class LyingIssuer:
         return f"{asked['redirect_uri']}?{urlencode(answer)}"
 
     def deny(self, authorization_url: str, error: str = "access_denied", **more: str) -> str:
-        """The address that the browser is sent to when the person does not agree."""
+        """Return the callback address after the user has cancelled."""
         asked = {name: one[0] for name, one in parse_qs(urlsplit(authorization_url).query).items()}
         answer = {"state": asked["state"], "error": error, **more}
         return f"{asked['redirect_uri']}?{urlencode(answer)}"
 
     def id_token(self, claims: dict[str, Any], key: Any = None, **header: Any) -> str:
-        """A signed ID token of these claims."""
+        """Return a signed ID token with these claims."""
         key = key or self.keys[0]
         sent = {"alg": "RS256", "kid": key.kid, "typ": "JWT", **self.header, **header}
         sent = {name: value for name, value in sent.items() if value is not None}
@@ -275,7 +276,7 @@ class LyingIssuer:
     def claims(
         self, nonce: str | None, auth_time: int | None = None, /, **more: Any
     ) -> dict[str, Any]:
-        """The claims of an honest ID token."""
+        """Return the claims of an honest ID token."""
         now = int(self.now())
         claims = {
             "iss": self.issuer,
@@ -294,12 +295,12 @@ class LyingIssuer:
             claims["email_verified"] = True
         claims |= more
         if self.tenant and "oid" not in more:
-            # The same for the same person, whatever the registration.
+            # It is the same for a user in every registration.
             claims["oid"] = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.tenant}{claims['sub']}"))
         return {name: value for name, value in claims.items() if value is not None}
 
     def answer(self, handler: _Handler, method: str) -> None:
-        """Answer one request."""
+        """Respond to one request."""
         path, _, query = handler.path.partition("?")
         endpoint = "discovery" if path.endswith(_DISCOVERY) else path.rpartition("/")[2]
         with self._lock:
@@ -336,7 +337,7 @@ class LyingIssuer:
             "end_session_endpoint": f"{self.url}{base}/end-session",
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
-            # More than a client may believe.
+            # This is more than a client may trust.
             "id_token_signing_alg_values_supported": ["RS256", "HS256", "none"],
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
             "code_challenge_methods_supported": ["S256"],
@@ -382,7 +383,7 @@ class LyingIssuer:
         return 200, answer if self.token_answer is None else self.token_answer(answer)
 
     def _userinfo(self, authorization: str) -> tuple[int, Any]:
-        """What is known of the person whose access token it is (OpenID Connect Core 1.0, 5.3)."""
+        """Return the claims of the user of the access token (OpenID Connect Core 1.0, 5.3)."""
         known = self._about.get(authorization.removeprefix("Bearer "))
         if known is None:
             return 401, {"error": "invalid_token"}
@@ -438,7 +439,7 @@ class LyingIssuer:
             f"{k}: {v}\r\n" for k, v in lines.items()
         )
         sent = f"{head}\r\n".encode() + content
-        # A client that has gone away is what some tests are about.
+        # Some tests disconnect the client.
         with suppress(OSError):
             if fault.drips:
                 for byte in sent:
@@ -459,7 +460,7 @@ class _Server(ThreadingHTTPServer):
     owner: LyingIssuer
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that go away are part of the game; other errors are not."""
+        """Ignore clients that disconnect, but no other errors."""
         error = sys.exception()
         if error is not None and not isinstance(error, OSError):
             self.owner.errors.append(error)
@@ -489,4 +490,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing."""
+        """Log nothing."""

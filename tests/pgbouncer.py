@@ -1,4 +1,4 @@
-"""PgBouncer before a PostgreSQL server, as Debian's package installs it."""
+"""PgBouncer in front of a PostgreSQL server, as installed by the package of Debian."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ needs_pgbouncer = pytest.mark.skipif(
 
 @contextmanager
 def pgbouncer(folder: Path, url: str, mode: str, **options: str) -> Iterator[str]:
-    """Run PgBouncer before the server of `url`; the same URL through PgBouncer.
+    """Run PgBouncer in front of the server of `url`. Yield the same URL through PgBouncer.
 
-    :param folder: is made; other accounts must be able to enter its parent
+    :param folder: is created; other accounts must be able to enter its parent
     :param mode: session or transaction
     """
     server, port = urlsplit(url), free_port()

@@ -1,4 +1,4 @@
-"""A PostgreSQL server as somebody else runs it: any programs, any settings, over TCP and with a password."""
+"""A PostgreSQL server like that of another operator: any programs and settings, TCP, a password."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from combine_core.postgres.embedded.account import Account, account_for
 from combine_core.postgres.embedded.binaries import Binaries, choose
 
 PASSWORD = "canary-password"
-# For a server of ours to come up, on a busy machine.
+# The time for a server to start on a busy machine.
 PATIENCE_S = 60.0
 
 
@@ -52,7 +52,7 @@ class Cluster:
             cursor.execute("CREATE DATABASE combine")
 
     def copy(self, primary: Cluster) -> None:
-        """Become a standby of this running server, with its data."""
+        """Turn the cluster into a standby of this running server, with a copy of its data."""
         shutil.rmtree(self.data, ignore_errors=True)
         done = self.account.run(
             [
@@ -64,11 +64,11 @@ class Cluster:
 
     @property
     def conninfo(self) -> str:
-        """The server for programs of PostgreSQL."""
+        """Return the connection parameters for programs of PostgreSQL."""
         return f"host=127.0.0.1 port={self.port} user=combine password={PASSWORD}"
 
     def own(self, name: str, content: str = "") -> Path:
-        """A file that belongs to the server's account."""
+        """Give a file to the account of the server."""
         path = self.folder / name
         path.touch(mode=0o600)
         path.write_text(content)
@@ -76,7 +76,7 @@ class Cluster:
         return path
 
     def url(self, password: str = PASSWORD, database: str = "combine", query: str = "") -> Any:
-        """The URL of the server, as the application has it."""
+        """Return the URL of the server for the application."""
         return make_url(
             f"postgresql+psycopg2://combine:{password}@127.0.0.1:{self.port}/{database}{query}"
         )
@@ -91,7 +91,7 @@ class Cluster:
 
     @contextmanager
     def serve(self, *, ready: bool = True, locales: Path | None = None, **settings: str):
-        """Run the server; yields its first process. It is gone afterwards, in whatever state."""
+        """Run the server for the block. Yield its first process. It is always stopped afterwards."""
         options = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
@@ -150,7 +150,7 @@ class Cluster:
 def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE_S) -> Any:
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
-        assert time.monotonic() < deadline, "it did not come about"
+        assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.02)
     return answer
 

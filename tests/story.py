@@ -1,4 +1,4 @@
-"""The story of four people: the sources of two meetings, a model that reads them, and what is exported."""
+"""The story of four users: the sources of two meetings, a model that reads them, and the exports."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _KINDS = {
 
 
 def reads_with_care(exchange: Exchange) -> None:
-    """Every line of a source is a fact, and every fact a statement of the brief, with its evidence."""
+    """Return every line of a source as a fact, and every fact as a statement with evidence."""
     prompt = exchange.request.prompt
     label = re.search(r"^## Source (\S+):", prompt, re.MULTILINE)
     if label is not None:
@@ -88,7 +88,7 @@ def _who_and_when(text: str) -> dict[str, str]:
 
 
 def words_of_pdf(file: Path) -> str:
-    """The text of a PDF without white space, since lines are broken anywhere."""
+    """Return the text of a PDF without white space, because lines can be broken anywhere."""
     if shutil.which("pdftotext") is not None:
         command = ["pdftotext", "-enc", "UTF-8", str(file), "-"]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -99,7 +99,7 @@ def words_of_pdf(file: Path) -> str:
 
 
 def words_of_docx(file: Path) -> str:
-    """The text of a DOCX and of its footnotes without white space."""
+    """Return the text of a DOCX file and its footnotes without white space."""
     with ZipFile(file) as parts:
         text = "".join(
             parts.read(f"word/{name}.xml").decode() for name in ("document", "footnotes")

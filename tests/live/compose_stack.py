@@ -1,4 +1,4 @@
-"""A checkout on a container engine, and the commands that an operator types in it."""
+"""A checkout on a container engine, with the commands that an operator types in it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def engine_answers() -> bool:
 
 
 class Stack:
-    """A checkout with its .env, and the commands of the runbook in it."""
+    """A checkout with its .env file, with the commands of the runbook."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -75,16 +75,16 @@ class Stack:
 
     @classmethod
     def clone(cls, folder: Path) -> Stack:
-        """A clean checkout of what is committed."""
+        """Make a clean checkout of the committed files."""
         subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
         return cls(folder)
 
     def remove(self) -> None:
-        """Take everything away that the engine holds of it."""
+        """Remove everything that the engine stores of the stack."""
         self.sh("docker-compose down --volumes --timeout 3 --rmi local", check=False)
 
     def write_env(self, **values: str) -> None:
-        """.env from the example: its two lines filled, but for what the test wants otherwise."""
+        """Write .env from the example, with its two values and the changes of the test."""
         filled = {
             "POSTGRES_PASSWORD": "a" + "1b2c3d4e5f" * 4,
             "SECRET_KEY": "0f1e2d3c4b5a69788796a5b4c3d2e1f0" * 2,
@@ -96,14 +96,14 @@ class Stack:
             assert count == 1
         (self.folder / ".env").write_text(f"{text}\nPORT={self.port}\n")
 
-    def lay_on_top(self, name: str, text: str) -> None:
-        """One more Compose file, for all commands from now on."""
+    def add_compose_file(self, name: str, text: str) -> None:
+        """Add a Compose file to all later commands."""
         file = self.folder.parent / f"{self.folder.name}-{name}.yml"
         file.write_text(text)
         self.environment["COMPOSE_FILE"] += f"{os.pathsep}{file}"
 
     def sh(self, command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """A command as an operator types it."""
+        """Run a command as an operator types it."""
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=self.folder,
@@ -117,7 +117,7 @@ class Stack:
         return done
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, Any, Any]:
-        """Status, headers and JSON body of an answer."""
+        """Return the status, the headers and the JSON body of a response."""
         try:
             request = urllib.request.Request(self.url + path, headers=headers or {})
             with urllib.request.urlopen(request, timeout=30) as answer:
@@ -126,19 +126,19 @@ class Stack:
             return error.code, error.headers, json.load(error)
 
     def containers(self, service: str) -> list[str]:
-        """The ids of a service's containers that run."""
+        """Return the ids of the running containers of a service."""
         return sorted(self.sh(f"docker-compose ps -q {service}").stdout.split())
 
     def until_ready(self, seconds: float = 300) -> None:
-        """Return once the balancer's answer is ready."""
+        """Wait until the balancer reports that the service is ready."""
         until(seconds, lambda: self.get("/health/ready")[0] == 200, self.logs)
 
     def until_replicas(self, count: int) -> None:
-        """Return once the balancer shares the requests out among so many replicas."""
+        """Wait until the balancer distributes requests to this number of replicas."""
         until(300, lambda: self.replicas() == count, self.logs)
 
     def replicas(self) -> int:
-        """How many the balancer shares the requests out among."""
+        """Return the number of replicas that the balancer uses."""
         ask = (
             "exec 3<>/dev/tcp/127.0.0.1/8001"
             r" && printf 'GET /replicas;csv HTTP/1.0\r\n\r\n' >&3 && cat <&3"
@@ -147,18 +147,19 @@ class Stack:
         return len(re.findall(r"(?m)^ready,app\d+,.*,UP,", said))
 
     def logs(self) -> str:
-        """The last lines of all."""
+        """Return the last log lines of all services."""
         return self.sh("docker-compose ps -a; docker-compose logs --tail=30", check=False).stdout
 
     def rows(self, statement: str) -> str:
-        """What the database answers, without decoration."""
+        """Return the output of a query, without formatting."""
         command = f'docker-compose exec -T db psql -U combine -d combine -Atc "{statement}"'
         return self.sh(command).stdout.strip()
 
     def kill(self, container: str) -> None:
-        """End it as the kernel does when memory runs out; after `docker kill` nothing comes back.
+        """Kill the container like the kernel when memory runs out. `docker kill` would not restart
+        it.
 
-        Return when the engine has started it again, and the balancer knows that it was gone.
+        Return when the engine has restarted it, and the balancer has seen it down.
         """
         in_use = self.replicas()
         restarts = f"docker inspect --format '{{{{.RestartCount}}}}' {container}"
@@ -168,15 +169,15 @@ class Stack:
         until(30, lambda: int(self.sh(restarts).stdout) == before + 1, self.logs)
 
     def freeze(self, container: str) -> None:
-        """Let its processes stand still; connections to it stay open, and nothing answers."""
+        """Pause its processes. Connections to it stay open and get no response."""
         self.sh(f"docker exec {container} sh -c 'kill -STOP -1'")
 
     def thaw(self, container: str) -> None:
-        """Let them go on."""
+        """Resume its processes."""
         self.sh(f"docker exec {container} sh -c 'kill -CONT -1'")
 
     def token(self) -> str:
-        """The token of somebody who may call the API."""
+        """Return the token of a user of the API."""
         user = "docker-compose exec -T app combine user create -c production.ini --admin"
         self.sh(f"{user} ann@example.com", check=False)
         command = "docker-compose exec -T app combine token create -c production.ini"
@@ -184,14 +185,14 @@ class Stack:
 
 
 def until(seconds: float, holds: Any, or_else: Any) -> None:
-    """Ask until it holds; fail with what `or_else` says."""
+    """Repeat a check until it succeeds. Fail with the result of `or_else`."""
     deadline = time.monotonic() + seconds
     while True:
         try:
             if holds():
                 return
         except (OSError, http.client.HTTPException, ValueError):
-            pass  # the balancer itself is not up yet
+            pass  # the balancer itself is not running yet
         if time.monotonic() > deadline:
             pytest.fail(or_else())
         time.sleep(0.2)

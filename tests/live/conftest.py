@@ -1,4 +1,4 @@
-"""The stack of docker-compose.yml."""
+"""Fixtures for the stack of docker-compose.yml."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.live.compose_stack import Stack
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """`docker-compose up -d` on a clean checkout."""
+    """`docker-compose up -d` in a clean checkout."""
     stack = Stack.clone(tmp_path_factory.mktemp("compose") / "checkout")
     try:
         stack.sh("docker-compose up -d")

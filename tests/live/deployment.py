@@ -1,6 +1,6 @@
-"""Combine as it is deployed: `pserve production.ini` and `combine worker`, each in a process of its own.
+"""A deployment of Combine: `pserve production.ini` and `combine worker`, each in its own process.
 
-The processes get no variable of the tests' environment but PATH, and share no imported module with them.
+The processes inherit only PATH from the environment of the tests, and share no module with them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.live.compose_stack import until
 
 HOST = "combine.example.org"
 ENDED = ("succeeded", "failed", "cancelled")
-# For a process to start or end, and for a run to end, on a busy machine.
+# The time for a process to start or end, and for a run to end, on a busy machine.
 PATIENCE_S = 120.0
 
 SOURCE = """# Oven {number}
@@ -35,26 +35,26 @@ QUOTE, QUOTED_LINE = "We decided to replace the seal by Friday.", 4
 
 @dataclass(frozen=True)
 class Process:
-    """A process of a deployment, and all that it writes."""
+    """A process of a deployment, and its output."""
 
     popen: subprocess.Popen[bytes]
     _log: Path
 
     def log(self) -> str:
-        """What it has written so far."""
+        """Return the output so far."""
         return self._log.read_text(errors="replace")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """End it and wait for that; its exit status."""
+        """Stop the process, wait for its end, and return its exit status."""
         self.popen.send_signal(how)
         return self.popen.wait(PATIENCE_S)
 
 
 @dataclass(frozen=True)
 class Client:
-    """Somebody with a token who uses the API.
+    """A user of the API with a token.
 
-    :ivar host: what the service is called, where that is not in the URL
+    :ivar host: the host name of the service, if it is not in the URL
     """
 
     url: str
@@ -62,11 +62,11 @@ class Client:
     host: str | None = None
 
     def api(self, path: str, body: object = None) -> Any:
-        """The answer's JSON, or its text where it is none; an error status raises HTTPError."""
+        """Return the JSON or the text of the response. An error status raises HTTPError."""
         return self._send(path, None if body is None else json.dumps(body).encode())
 
     def upload(self, path: str, name: str, data: bytes) -> Any:
-        """Send a file as a form."""
+        """Upload a file with a form."""
         head = f'--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
         body = head.encode() + data + b"\r\n--b--\r\n"
         return self._send(path, body, "multipart/form-data; boundary=b")
@@ -91,7 +91,7 @@ class Web(Process):
     url: str
 
     def is_ready(self) -> bool:
-        """Whether it takes requests; OSError while nobody listens."""
+        """Return whether it accepts requests. Raise OSError if the port is closed."""
         request = urllib.request.Request(f"{self.url}/health/ready", headers={"Host": HOST})
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
@@ -100,17 +100,17 @@ class Web(Process):
             return False
 
     def client(self, token: str) -> Client:
-        """A client of this process."""
+        """Return a client of this process."""
         return Client(self.url, token, HOST)
 
 
 class Deployment:
-    """An installation and the processes that are started of it; the block's end kills what still runs.
+    """An installation and its processes. The end of the block kills those that still run.
 
-    :param folder: where production.ini lies
-    :param binaries: the `bin` of the environment that Combine is installed in
+    :param folder: the folder of production.ini
+    :param binaries: the `bin` folder of the environment with Combine
     :param database_url: an empty database
-    :param settings: further variables for all processes
+    :param settings: additional variables for all processes
     :ivar environment: all variables of the processes
     """
 
@@ -138,7 +138,7 @@ class Deployment:
                 process.stop(signal.SIGKILL)
 
     def run(self, program: str, *words: str, **variables: str) -> str:
-        """What a command prints; fails the test with all its output if the command fails."""
+        """Return the output of a command. If the command fails, fail the test with the output."""
         done = subprocess.run(
             [self._binaries / program, *words],
             cwd=self._folder,
@@ -152,17 +152,17 @@ class Deployment:
         return done.stdout
 
     def migrate(self) -> None:
-        """Bring the schema to head, as the runbook does it."""
+        """Migrate the schema as the runbook describes."""
         self.run("alembic", "upgrade", "head", ALEMBIC_CONFIG="production.ini")
 
     def token(self) -> str:
-        """A token of an administrator."""
+        """Return a token of an administrator."""
         self.run("combine", "user", "create", "-c", "production.ini", "--admin", "ann@example.org")
         words = ("token", "create", "-c", "production.ini", "--user", "ann@example.org")
         return self.run("combine", *words).split()[-1]
 
     def start_web(self) -> Web:
-        """Start a web process; :meth:`until_ready` waits for it."""
+        """Start a web process. :meth:`until_ready` waits for it."""
         port = str(free_port())
         popen, log = self._start(
             ["pserve", "production.ini"], PORT=port, LISTEN=f"127.0.0.1:{port}"
@@ -172,7 +172,7 @@ class Deployment:
         return web
 
     def until_ready(self, *webs: Web) -> None:
-        """Return once all of them are ready; fail with the logs if one ends or takes too long."""
+        """Wait until all processes are ready. Fail with the logs if one ends or takes too long."""
 
         def all_or_one_ended() -> bool:
             return any(web.popen.poll() is not None for web in webs) or all(
@@ -184,7 +184,7 @@ class Deployment:
             assert web.popen.poll() is None, web.log()
 
     def start_worker(self, *options: str, **variables: str) -> Process:
-        """Start a worker; it is at work a moment later."""
+        """Start a worker. It starts working a moment later."""
         worker = Process(
             *self._start(["combine", "worker", "-c", "production.ini", *options], **variables)
         )
@@ -205,12 +205,12 @@ class Deployment:
         return popen, log
 
     def logs(self) -> str:
-        """What all processes have written."""
+        """Return the output of all processes."""
         return "\n".join(f"== {one.popen.args!r}\n{one.log()}" for one in self._processes)
 
 
 def start_run(client: Client, number: int) -> dict[str, Any]:
-    """Start the line `brief` on a source of its own, in a project of its own; the run."""
+    """Start the line `brief` on a new source in a new project, and return the run."""
     project = client.api("/projects", {"name": f"Oven {number}"})["slug"]
     text = SOURCE.format(number=number)
     source = client.api(f"/projects/{project}/sources", {"name": "oven.md", "text": text})
@@ -219,8 +219,9 @@ def start_run(client: Client, number: int) -> dict[str, Any]:
     return run
 
 
-def assert_succeeds(client: Client, run: dict[str, Any], logs: Callable[[], str]) -> None:
-    """Wait for the end of the run. It leaves one version of one document, with evidence, read by HTTP."""
+def check_succeeds(client: Client, run: dict[str, Any], logs: Callable[[], str]) -> None:
+    """Wait for the end of the run, and check that it has written one version of one document with
+    evidence."""
 
     def now() -> dict[str, Any]:
         read: dict[str, Any] = client.api(f"/runs/{run['id']}")

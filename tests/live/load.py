@@ -1,4 +1,4 @@
-"""Requests at a steady rate, as many clients send them, and what came of each."""
+"""Requests at a steady rate, as from many clients, and their outcomes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-CLIENTS = 48  # so that a request that takes 10 s holds nobody else up
-LATEST = 60.0  # seconds that a client waits for an answer
+CLIENTS = 48  # so that a request of 10 s delays no other
+LATEST = 60.0  # seconds that a client waits for a response
 
 
 @dataclass(frozen=True)
 class Call:
-    """A request, and the status that is its success."""
+    """A request, and its expected status."""
 
     method: str
     path: str
@@ -29,22 +29,22 @@ class Call:
 
 @dataclass
 class Outcomes:
-    """What came of the calls. ``failed`` says by number what the client saw, and when."""
+    """The outcomes of the calls. ``failed`` has the error of the client and its time, by number."""
 
     answered: Counter[int] = field(default_factory=Counter)
     failed: dict[int, str] = field(default_factory=dict)
     slowest: float = 0.0  # seconds
-    latest: float = 0.0  # seconds that a call was sent after its time
+    latest: float = 0.0  # seconds that a call was sent late
     seconds: float = 0.0
 
     @property
     def total(self) -> int:
-        """All calls."""
+        """Return the number of all calls."""
         return self.answered.total() + len(self.failed)
 
     @property
     def per_second(self) -> float:
-        """The rate that was reached."""
+        """Return the actual rate."""
         return self.total / self.seconds if self.seconds else 0.0
 
     def __str__(self) -> str:
@@ -56,10 +56,10 @@ class Outcomes:
 
 
 class Load:
-    """Sends the calls that ``call(number)`` makes, ``per_second`` of them, by a fixed timetable.
+    """Sends the calls that ``call(number)`` makes, ``per_second`` of them, on a fixed schedule.
 
-    A call is sent at its time whatever became of those before it. A client keeps its connection,
-    and never repeats a call: whatever is not the expected answer, whole, has failed.
+    A call is sent on time, whatever happened to earlier ones. A client reuses its connection and
+    never repeats a call. A call fails unless it gets the expected response completely.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Load:
 
     @contextmanager
     def steady(self) -> Iterator[Outcomes]:
-        """Meanwhile; gives the outcomes so far."""
+        """Send calls during the block. Yield the outcomes so far."""
         threads = [threading.Thread(target=self._client) for _ in range(CLIENTS)]
         self._started = time.monotonic()
         for thread in threads:

@@ -1,7 +1,8 @@
-"""The stack of docker-compose.yml on a real engine: deployed, scaled, broken, backed up, rolled back.
+"""Tests the stack of docker-compose.yml on a real engine: start, scaling, faults, backup, rollback.
 
-Runs where a container engine answers, as `make soak`. An engine that is cut off from the network needs
-the image's dependencies in its cache; COMBINE_TEST_COMPOSE_FILE can name a Compose file to lay on top.
+The tests run in `make soak` if a container engine is available. An engine without network needs the
+dependencies of the image in its cache. COMBINE_TEST_COMPOSE_FILE can name an additional Compose
+file.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ pytestmark = [
 ]
 
 
-def test_up_ends_migrated_and_healthy(stack: Stack) -> None:
+def test_up_migrates_and_becomes_healthy(stack: Stack) -> None:
     assert stack.get("/health")[2] == {"status": "healthy"}
     assert stack.get("/health/ready")[2] == {"status": "ready", "database": "connected"}
     until(
@@ -59,7 +60,7 @@ def test_up_ends_migrated_and_healthy(stack: Stack) -> None:
     assert f"+g{commit[:12]}" in stack.sh(version).stdout
 
 
-def test_the_containers_are_closed(stack: Stack) -> None:
+def test_the_containers_are_restricted(stack: Stack) -> None:
     for service in ("app", "worker", "db", "lb"):
         inspect = stack.sh(f"docker inspect {stack.containers(service)[0]}").stdout
         ((host, user),) = ((c["HostConfig"], c["Config"]["User"]) for c in json.loads(inspect))
@@ -84,7 +85,7 @@ def test_scaling_an_unchanged_checkout_recreates_nothing(stack: Stack) -> None:
     assert after == before
 
 
-def test_a_frozen_worker_of_three_is_found_by_its_own_container(stack: Stack) -> None:
+def test_a_frozen_worker_makes_its_container_unhealthy(stack: Stack) -> None:
     freeze = (
         "import os, pathlib, signal; [beat] = pathlib.Path('/tmp').glob('combine-*/worker-*');"
         " os.kill(int(beat.name.split('-')[1]), signal.SIGSTOP)"
@@ -115,7 +116,7 @@ def test_a_frozen_worker_of_three_is_found_by_its_own_container(stack: Stack) ->
         stack.until_ready()
 
 
-def test_nobody_ready_is_said_in_json(stack: Stack) -> None:
+def test_a_stack_without_a_ready_service_returns_json(stack: Stack) -> None:
     stack.sh("docker-compose stop db")
     started = time.monotonic()
     until(30, lambda: stack.get("/health/ready")[0] == 503, stack.logs)
@@ -143,12 +144,12 @@ def test_nobody_ready_is_said_in_json(stack: Stack) -> None:
     stack.until_ready()
 
 
-def test_backup_and_restore(stack: Stack) -> None:
+def test_a_backup_is_restored(stack: Stack) -> None:
     stack.rows(
         "INSERT INTO projects (id, slug, name)"
         " SELECT gen_random_uuid(), 's' || n, E'it''s \\\\\\\\ %s ' || n FROM generate_series(1, 500) n"
     )
-    # While people work.
+    # Users are working in the meantime.
     writes = Load(stack.port, stack.token(), _new_project, per_second=20)
     with writes.steady() as sent:
         until(60, lambda: sent.total > 20, stack.logs)
@@ -158,7 +159,7 @@ def test_backup_and_restore(stack: Stack) -> None:
     assert "\tnew-0\t" in (stack.folder / "backup.sql").read_text()
     stack.sh("docker-compose stop app worker")
 
-    # In haste, over existing rows: nothing is loaded.
+    # This restore goes over existing rows, so it loads nothing.
     stack.rows("UPDATE projects SET name = 'newer than the backup' WHERE slug = 's7'")
     restore = "docker-compose exec -T db psql -U combine combine < backup.sql"
     hasty = stack.sh(restore, check=False)
@@ -166,7 +167,7 @@ def test_backup_and_restore(stack: Stack) -> None:
     assert "already exists" in hasty.stderr
     assert stack.rows("SELECT count(*) FROM projects WHERE name = 'newer than the backup'") == "1"
 
-    # As the runbook says: onto an empty database.
+    # The runbook says: restore to an empty database.
     stack.sh("docker-compose exec db dropdb -U combine --force combine")
     stack.sh("docker-compose exec db createdb -U combine combine")
     stack.sh(restore)
@@ -176,7 +177,7 @@ def test_backup_and_restore(stack: Stack) -> None:
     stack.until_ready()
 
 
-def test_staging_has_its_limits_and_its_log(stack: Stack) -> None:
+def test_staging_has_limits_and_a_log(stack: Stack) -> None:
     before = stack.environment["COMPOSE_FILE"]
     stack.environment["COMPOSE_FILE"] += ":docker-compose.staging.yml"
     try:
@@ -189,7 +190,7 @@ def test_staging_has_its_limits_and_its_log(stack: Stack) -> None:
             assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "5"}, service
         assert stack.get("/api/v1/me")[0] == 401
         lines = stack.sh("docker-compose logs --no-log-prefix app").stdout.splitlines()
-        # Compose may put a control sequence before what the service wrote.
+        # Compose may write a control sequence before the output of the service.
         (line,) = (json.loads(one[one.index("{") :]) for one in lines if "/api/v1/me" in one)
         assert (line["status"], line["level"]) == (401, "INFO")
         memory = "docker-compose logs app | grep -i memory"
@@ -200,7 +201,7 @@ def test_staging_has_its_limits_and_its_log(stack: Stack) -> None:
         stack.until_ready()
 
 
-def test_roll_back(stack: Stack) -> None:
+def test_the_stack_is_rolled_back(stack: Stack) -> None:
     stack.sh("git tag -f v-older")
     file = stack.folder / "alembic" / "versions" / "new1.py"
     file.write_text(NEWER)
@@ -210,7 +211,7 @@ def test_roll_back(stack: Stack) -> None:
     until(120, lambda: "new1 (head)" in stack.sh(newer, check=False).stdout, stack.logs)
     projects = stack.rows("SELECT count(*) FROM projects")
 
-    # The five steps of the runbook.
+    # These are the five steps of the runbook.
     stack.sh("docker-compose down")
     stack.sh("git checkout v-older")
     stack.sh("docker-compose up -d")
@@ -236,7 +237,7 @@ def test_roll_back(stack: Stack) -> None:
     [({"SECRET_KEY": "changeme"}, ["SECRET_KEY"]), (None, ["SECRET_KEY", "DATABASE_URL"])],
     ids=["placeholder", "absent"],
 )
-def test_a_bad_environment_is_named_in_the_log_of_app(
+def test_an_invalid_environment_is_named_in_the_log_of_app(
     stack: Stack, values: dict[str, str] | None, named: list[str]
 ) -> None:
     stack.sh("docker-compose down --timeout 10")
@@ -245,14 +246,15 @@ def test_a_bad_environment_is_named_in_the_log_of_app(
     else:
         stack.write_env(**values)
     try:
-        # Where the database cannot start either, Compose says so and fails.
+        # If the database cannot start either, Compose reports it and fails.
         stack.sh(f"PORT={stack.port} docker-compose up -d", check=False)
         logs = "docker-compose logs app"
         until(60, lambda: "EnvironmentError" in stack.sh(logs).stdout, stack.logs)
         output = stack.sh(logs).stdout
         for variable in named:
             assert variable in output
-        # It is tried for ever, at longer and longer intervals: the log stays short, and its end tells.
+        # The retries never stop, but their interval grows. The log stays short, and its end has the
+        # reason.
         states = "docker-compose ps -a app worker --format '{{.Service}} {{.Status}}'"
 
         def both_wait_for_the_next_try() -> bool:
@@ -267,7 +269,7 @@ def test_a_bad_environment_is_named_in_the_log_of_app(
         last = stack.sh("docker-compose logs --tail=100 app").stdout
         assert "EnvironmentError" in last
         assert named[0] in last
-        # What has to end, ends.
+        # The processes end when they should.
         ended = "docker-compose ps -a migrate --format '{{.State}}'"
         until(120, lambda: stack.sh(ended).stdout.strip() in {"exited", "created"}, stack.logs)
     finally:
@@ -282,7 +284,7 @@ def _new_project(number: int) -> Call:
 
 
 def _rows_of(dump: Path) -> list[str]:
-    """The lines of a dump but those that differ each time."""
+    """Return the lines of a dump without those that differ each time."""
     return [
         line for line in dump.read_text().splitlines() if not re.match(r"\\(un)?restrict", line)
     ]

@@ -1,6 +1,6 @@
-"""Behind the balancer, the service knows its client by the balancer's word and by nobody else's.
+"""Tests that the service learns the address of a client only from the balancer.
 
-In the place of the service stands an application that says what it is told, on the same server.
+A test application replaces the service on the same server. It returns what the server reports.
 """
 
 from __future__ import annotations
@@ -79,12 +79,12 @@ TRUSTED = ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"]
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The stack with the other application in it."""
+    """The stack with the test application."""
     stack = Stack.clone(tmp_path_factory.mktemp("compose") / "checkout")
     (stack.folder / "seen").mkdir()
     (stack.folder / "seen" / "seen.py").write_text(APPLICATION)
     (stack.folder / "seen" / "seen.ini").write_text(INI)
-    stack.lay_on_top("seen", ON_TOP)
+    stack.add_compose_file("seen", ON_TOP)
     try:
         yield stack
     finally:
@@ -92,14 +92,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def listening(stack: Stack, address: str) -> None:
-    """Start it anew, with the balancer's port on this address of the machine."""
+    """Restart the balancer, with its port on this address of the machine."""
     stack.environment["LISTEN"] = address
     stack.sh("docker-compose up -d app worker lb")
     stack.until_ready()
 
 
 def from_worker(stack: Stack, host: str, headers: dict[str, str]) -> Any:
-    """What the service is told of a request that comes from the container of the worker."""
+    """Return what the service sees of a request from the container of the worker."""
     code = (
         "import sys, urllib.request as u;"
         f"r = u.Request('http://{host}:8000/seen', headers={headers!r});"
@@ -111,13 +111,13 @@ def from_worker(stack: Stack, host: str, headers: dict[str, str]) -> Any:
 
 
 def address_of(stack: Stack, service: str) -> str:
-    """Its address in the network of the stack."""
+    """Return the address of a container in the network of the stack."""
     (container,) = stack.containers(service)
     shown = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
     return stack.sh(f"docker inspect --format '{shown}' {container}").stdout.strip()
 
 
-def test_where_anybody_may_connect_nobody_can_name_another_client(stack: Stack) -> None:
+def test_clients_of_an_open_port_cannot_forge_an_address(stack: Stack) -> None:
     listening(stack, "0.0.0.0")
     here = address_of(stack, "worker")
     for headers in ({}, FORGED, {**FORGED, "Host": "combine.example.com"}):
@@ -131,14 +131,14 @@ def test_where_anybody_may_connect_nobody_can_name_another_client(stack: Stack) 
     assert seen["url"] == stack.url
 
 
-def test_past_the_balancer_nobody_is_believed(stack: Stack) -> None:
+def test_requests_that_bypass_the_balancer_cannot_forge_an_address(stack: Stack) -> None:
     listening(stack, "127.0.0.1")
     here = address_of(stack, "worker")
     seen = from_worker(stack, "app", FORGED)
     assert seen == {"address": here, "client": here, "url": "http://app:8000", "said": []}
 
 
-def test_a_proxy_on_this_machine_that_ends_tls_is_believed(stack: Stack) -> None:
+def test_a_local_tls_proxy_is_trusted(stack: Stack) -> None:
     listening(stack, "127.0.0.1")
     expected = {
         "address": "203.0.113.9",
@@ -149,18 +149,18 @@ def test_a_proxy_on_this_machine_that_ends_tls_is_believed(stack: Stack) -> None
     assert stack.get("/seen", FORGED)[2] == expected
     plain = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
     assert stack.get("/seen", {**plain, "Host": "combine.example.com"})[2] == expected
-    # What it says of the client is no address: then the connection's own counts.
+    # Its claim about the client is not an address, so the address of the connection counts.
     for slip in ("", "unknown", "203.0.113.9, nonsense", ":80"):
         status, _, seen = stack.get("/seen", {"X-Forwarded-For": slip})
         assert (status, seen["url"]) == (200, stack.url)
         assert seen["address"].startswith("172.") or seen["address"].startswith("192.168.")
 
 
-def test_a_balancer_with_another_address_is_believed_as_well(stack: Stack) -> None:
+def test_a_balancer_with_a_new_address_is_trusted(stack: Stack) -> None:
     listening(stack, "0.0.0.0")
     before = address_of(stack, "lb")
     stack.sh("docker-compose rm --stop --force lb")
-    # Somebody else gets its address meanwhile.
+    # Another container gets its address in the meantime.
     stack.sh("docker-compose up -d --no-recreate --scale worker=3 worker")
     stack.sh("docker-compose up -d --no-recreate lb")
     stack.until_ready()

@@ -1,4 +1,4 @@
-"""The stack loses its database, its disk, or a new version: it says so, and goes on where it can."""
+"""Tests the stack without its database, with a full disk, and with a broken version."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DISCONNECTED = {"status": "unavailable", "database": "disconnected"}
 
 
 def seconds_until(holds: Callable[[], bool], since: float) -> float:
-    """How long it takes, looked at every 20 ms."""
+    """Return how long the condition takes to become true, checked every 20 ms."""
     while not holds():
         assert time.monotonic() - since < 30
         time.sleep(0.02)
@@ -67,10 +67,10 @@ def test_readiness_follows_the_database(stack: Stack, how: str) -> None:
     assert max(max(pair) for pair in measured) < WITHIN
 
 
-def test_a_full_disk_for_the_log_stops_nobody(stack: Stack) -> None:
-    """A log on a disk of 64 kB, which fills up."""
+def test_a_full_disk_for_the_log_stops_no_service(stack: Stack) -> None:
+    """The disk of the log has 64 kB, which fill up."""
     before = stack.environment["COMPOSE_FILE"]
-    stack.lay_on_top(
+    stack.add_compose_file(
         "full",
         """
 services:
@@ -103,7 +103,9 @@ services:
 def test_an_update_that_does_not_become_ready_changes_nothing(stack: Stack) -> None:
     before, services = stack.environment["COMPOSE_FILE"], ("app", "worker", "db", "lb")
     running = {name: stack.containers(name) for name in services}
-    stack.lay_on_top("broken", 'services: {app: {command: [sh, -c, "echo broken; sleep 1000"]}}')
+    stack.add_compose_file(
+        "broken", 'services: {app: {command: [sh, -c, "echo broken; sleep 1000"]}}'
+    )
     try:
         done = stack.sh("PATIENCE=5 make rolling", check=False)
     finally:
@@ -115,7 +117,7 @@ def test_an_update_that_does_not_become_ready_changes_nothing(stack: Stack) -> N
     assert stack.get("/health/ready")[0] == 200
 
 
-def test_an_update_with_a_bad_environment_changes_nothing(stack: Stack) -> None:
+def test_an_update_with_an_invalid_environment_changes_nothing(stack: Stack) -> None:
     services = ("app", "worker", "db", "lb")
     running = {name: stack.containers(name) for name in services}
     stack.write_env(SECRET_KEY="changeme")

@@ -1,4 +1,4 @@
-"""What the Dockerfile and the Compose files promise, as far as reading them tells."""
+"""Tests the contents of the Dockerfile and of the Compose files."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_revision_is_read_from_git(tmp_path: Path, files: dict[str, str]) ->
     assert _revision(str(tmp_path), "feedfeedfeedfeed").stdout == "+gfeedfeedfeed"
 
 
-def test_no_revision_is_none_and_a_wrong_one_is_refused(tmp_path: Path) -> None:
+def test_a_missing_revision_is_empty_and_a_wrong_one_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "HEAD").write_text("ref: refs/heads/unborn")
     for folder in (tmp_path, tmp_path / "absent"):
         done = _revision(str(folder))
@@ -55,7 +55,7 @@ def test_no_revision_is_none_and_a_wrong_one_is_refused(tmp_path: Path) -> None:
     assert "is not a git commit" in done.stderr
 
 
-def test_the_requirements_are_those_of_setup_py() -> None:
+def test_the_requirements_equal_those_of_setup_py() -> None:
     command = [sys.executable, "deploy/requirements.py", "all"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     names = {re.split(r"[^\w.-]", line)[0].lower() for line in done.stdout.splitlines()}
@@ -64,7 +64,7 @@ def test_the_requirements_are_those_of_setup_py() -> None:
 
 
 @pytest.mark.parametrize("name", BASE["services"])
-def test_each_service_is_closed_and_limited(name: str) -> None:
+def test_each_service_is_restricted_and_limited(name: str) -> None:
     service = BASE["services"][name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -75,7 +75,7 @@ def test_each_service_is_closed_and_limited(name: str) -> None:
     assert service["logging"]["options"] == {"max-size": "10m", "max-file": "5"}
 
 
-def test_only_the_balancer_has_a_port_and_waits_for_nobody() -> None:
+def test_only_the_balancer_has_a_port_and_it_waits_for_no_service() -> None:
     services: dict[str, Any] = BASE["services"]
     assert [name for name, service in services.items() if "ports" in service] == ["lb"]
     assert services["lb"]["ports"] == ["${LISTEN:-127.0.0.1}:${PORT:-8000}:8000"]
@@ -84,15 +84,15 @@ def test_only_the_balancer_has_a_port_and_waits_for_nobody() -> None:
     assert "version" not in STAGING
 
 
-def test_all_but_the_migration_come_back_after_the_engine_was_restarted() -> None:
+def test_all_services_except_the_migration_restart_with_the_engine() -> None:
     policies = {name: service["restart"] for name, service in BASE["services"].items()}
-    # `on-failure` is the one policy that leaves down what the engine had to stop.
+    # With `on-failure`, containers that the engine had to stop would stay down.
     assert policies.pop("migrate") == "on-failure:5"
     assert set(policies.values()) == {"unless-stopped"}
     assert not [name for name, service in STAGING["services"].items() if "restart" in service]
 
 
-def test_the_service_believes_the_balancer_alone() -> None:
+def test_the_service_trusts_only_the_balancer() -> None:
     believed = [
         name
         for name, service in BASE["services"].items()
@@ -104,7 +104,7 @@ def test_the_service_believes_the_balancer_alone() -> None:
     assert app["COMBINE_HEALTH_BEHIND_PROXY"] == "true"
 
 
-def test_the_grace_is_longer_than_the_drain() -> None:
+def test_the_grace_period_is_longer_than_the_drain() -> None:
     ini = configparser.RawConfigParser()
     ini.read(ROOT / "production.ini")
     server = read_server(dict(ini["server:main"]), {})
@@ -112,11 +112,11 @@ def test_the_grace_is_longer_than_the_drain() -> None:
     assert grace > server["drain_seconds"] + server["stop_timeout"]
 
 
-def test_what_is_private_is_ignored_by_git_and_docker() -> None:
+def test_private_files_are_ignored_by_git_and_docker() -> None:
     for name in (".env", "backup.sql", "app.log"):
         done = subprocess.run(["git", "check-ignore", "-q", name], cwd=ROOT)
         assert done.returncode == 0, name
-    # Everything is, but what is named.
+    # Everything is ignored except the named files.
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
     assert rules[0] == "*"

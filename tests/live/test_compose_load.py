@@ -1,6 +1,7 @@
-"""Under a steady load, the stack is updated, scaled, killed and frozen, and loses no request.
+"""Tests that the stack loses no request under a steady load, while it is updated, scaled and
+killed.
 
-The numbers are printed: ``pytest -m soak -rP tests/live/test_compose_load.py``.
+``pytest -m soak -rP tests/live/test_compose_load.py`` prints the numbers.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ pytestmark = [
 
 REQUESTS, PER_SECOND = 20_000, 200
 WRITES_PER_SECOND = 10
-FROZEN_FOR = 15.0  # seconds, longer than the balancer waits for an answer
+FROZEN_FOR = 15.0  # seconds, longer than the balancer waits for a response
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Three replicas, on a clean checkout."""
+    """A stack of three replicas in a clean checkout."""
     stack = Stack.clone(tmp_path_factory.mktemp("compose") / "checkout")
     try:
         stack.sh("docker-compose up -d --scale app=3")
@@ -46,7 +47,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def token(stack: Stack) -> str:
-    """Of the owner of the project ``harbour``."""
+    """The token of the owner of the project ``harbour``."""
     token = stack.token()
     made = Load(stack.port, token, lambda _: _project(), per_second=1)
     with made.steady() as outcomes:
@@ -60,13 +61,13 @@ def _project() -> Call:
 
 
 def read(number: int) -> Call:
-    """What a page of the service asks for."""
+    """Return a call that reads a page of the service."""
     paths = ("/me", "/projects", "/projects/harbour", "/projects/harbour/sources?limit=5", "/lines")
     return Call("GET", "/api/v1" + paths[number % len(paths)])
 
 
 def write(run: str) -> Callable[[int], Call]:
-    """Calls that each add a source with a name of its own."""
+    """Return calls that each add a source with a unique name."""
 
     def call(number: int) -> Call:
         source = {"name": f"{run}-{number}.md", "text": f"Ship {number} leaves on 1 May."}
@@ -76,12 +77,12 @@ def write(run: str) -> Callable[[int], Call]:
 
 
 def report(*lines: str) -> None:
-    """Print what was measured."""
+    """Print the measurements."""
     sys.stdout.write("\n".join([*lines, ""]))
 
 
 def written(stack: Stack, run: str) -> dict[int, int]:
-    """How often each source of a run is there, by its number."""
+    """Return how often each source of a run is stored, by its number."""
     lines = stack.rows(
         "SELECT regexp_replace(name, '[^0-9]', '', 'g'), count(*) FROM sources"
         f" WHERE name LIKE '{run}-%' GROUP BY 1"
@@ -100,7 +101,7 @@ def test_none_of_20_000_requests_is_lost(stack: Stack, token: str) -> None:
     started = time.monotonic()
     try:
         with reads.steady() as seen:
-            # Whoever ends as asked ends without a loss, of writes too.
+            # A replica that is asked to end loses no request, not even a write.
             with writes.steady() as sent:
                 before = stack.containers("app")
                 note("update")
@@ -130,14 +131,12 @@ def test_none_of_20_000_requests_is_lost(stack: Stack, token: str) -> None:
     assert sent.failed == {}
     assert written(stack, "orderly") == dict.fromkeys(range(sent.total), 1)
     assert seen.slowest < 40
-    # A machine with little to spare does not reach the rate; what it did reach is printed.
+    # A slow machine does not reach the rate. The actual rate is printed.
     assert seen.per_second > PER_SECOND / 4
 
 
-def test_what_is_written_while_replicas_are_killed_is_written_once(
-    stack: Stack, token: str
-) -> None:
-    """HTTP cannot say whether a request without an answer was carried out: those are not repeated."""
+def test_writes_happen_once_while_replicas_are_killed(stack: Stack, token: str) -> None:
+    """HTTP cannot tell whether a request without a response was executed, so it is not repeated."""
     writes = Load(stack.port, token, write("killed"), per_second=4 * WRITES_PER_SECOND)
     stack.until_replicas(3)
     with writes.steady() as sent:
@@ -148,6 +147,6 @@ def test_what_is_written_while_replicas_are_killed_is_written_once(
     report(f"POST: {sent}", *sent.failed.values())
     assert set(there.values()) == {1}
     assert set(range(sent.total)) - set(sent.failed) <= set(there)
-    # A connection that carried a request before is closed, as RFC 9112 (9.3.1) has it.
+    # A reused connection is closed, as RFC 9112 (9.3.1) allows.
     for failure in sent.failed.values():
         assert "may have been carried out" in failure or "RemoteDisconnected" in failure

@@ -1,7 +1,7 @@
-"""The stack does its work, and goes on with it after the engine was restarted.
+"""Tests that the stack continues its work after a restart of the engine.
 
-The engine is restarted by the command in COMBINE_TEST_RESTART_ENGINE, such as `systemctl restart docker`.
-It takes every container of the machine down with it.
+The command in COMBINE_TEST_RESTART_ENGINE restarts the engine, for example `systemctl restart
+docker`. This stops every container of the machine.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from tests.live.compose_stack import Stack, engine_answers, until
-from tests.live.deployment import Client, assert_succeeds, start_run
+from tests.live.deployment import Client, check_succeeds, start_run
 
 RESTART = os.environ.get("COMBINE_TEST_RESTART_ENGINE", "")
 needs_restart = pytest.mark.skipif(
@@ -35,12 +35,12 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def client(stack: Stack) -> Client:
-    """Somebody who uses the API through the balancer."""
+    """A user of the API through the balancer."""
     return Client(stack.url, stack.token())
 
 
 def restart_engine() -> None:
-    """Return when it answers again."""
+    """Restart the engine, and return when it responds again."""
     done = subprocess.run(["bash", "-c", RESTART], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     until(60, engine_answers, lambda: "the engine does not answer after its restart")
@@ -51,16 +51,12 @@ def states(stack: Stack) -> list[str]:
     return sorted(listed.stdout.splitlines())
 
 
-def test_a_run_ends_and_its_document_is_read_through_the_balancer(
-    stack: Stack, client: Client
-) -> None:
-    assert_succeeds(client, start_run(client, 1), stack.logs)
+def test_a_run_succeeds_through_the_balancer(stack: Stack, client: Client) -> None:
+    check_succeeds(client, start_run(client, 1), stack.logs)
 
 
 @needs_restart
-def test_every_service_comes_back_after_a_restart_of_the_engine(
-    stack: Stack, client: Client
-) -> None:
+def test_every_service_restarts_with_the_engine(stack: Stack, client: Client) -> None:
     before = {name: stack.containers(name) for name in ("db", "app", "worker", "lb")}
     restart_engine()
     stack.until_ready()
@@ -79,11 +75,11 @@ def test_every_service_comes_back_after_a_restart_of_the_engine(
         stack.logs,
     )
     assert {name: stack.containers(name) for name in before} == before
-    assert_succeeds(client, start_run(client, 2), stack.logs)
+    check_succeeds(client, start_run(client, 2), stack.logs)
 
 
 @needs_restart
-def test_what_was_stopped_stays_so(stack: Stack) -> None:
+def test_stopped_services_stay_stopped(stack: Stack) -> None:
     stack.sh("docker-compose stop worker")
     restart_engine()
     stack.until_ready()

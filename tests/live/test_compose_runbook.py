@@ -1,7 +1,7 @@
-"""docs/runbook.md holds every command of the seed, and every command in either works as written.
+"""Tests that docs/runbook.md contains every command of the seed, and that every command works.
 
-They are typed from top to bottom: on a real engine as they stand, and everywhere on local processes with
-``docker-compose exec SERVICE`` taken off. A command without an expectation fails by its name.
+The commands run in order: unchanged on a real engine, and elsewhere on local processes without
+``docker-compose exec SERVICE``. A command without an expected result fails the test.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ HEAD = head_revision()
 
 
 def commands(text: str) -> list[str]:
-    """Every command of every block of a shell, in order; one that goes over several lines is one."""
+    """Return every command in the shell blocks, in order. A command may have several lines."""
     found: list[str] = []
     for _, block in re.findall(r"(?ms)^( *)```bash\n(.*?)^\1```", text):
         unfinished = ""
@@ -46,7 +46,7 @@ def commands(text: str) -> list[str]:
             unfinished += line + "\n"
             try:
                 shlex.split(unfinished)
-            except ValueError:  # within quotes
+            except ValueError:  # inside quotes
                 continue
             found.append(unfinished.strip())
             unfinished = ""
@@ -56,12 +56,12 @@ def commands(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a command does. ``prints`` is a regular expression, searched in both its outputs."""
+    """The expected result of a command. ``prints`` is a regular expression for its stdout and stderr."""
 
     prints: str
     fails: bool = False
-    streams: bool = False  # until somebody stops it
-    local: bool = True  # also without an engine
+    streams: bool = False  # this runs until it is stopped
+    local: bool = True  # this also runs without an engine
     local_prints: str | None = None
 
 
@@ -69,7 +69,7 @@ HEALTHY, READY = '{"status": "healthy"}', '{"status": "ready", "database": "conn
 RESTORE = "docker-compose exec -T db psql -U combine combine < backup.sql"
 ACTIVE = next(one for one in commands(SEED) if "pg_stat_activity" in one)
 
-# What each prints. RESTORE comes twice: over rows, and onto an empty database.
+# The expected output. RESTORE occurs twice: over existing rows, and to an empty database.
 EXPECTED: dict[str, list[Expected]] = {
     "cp .env.example .env && chmod 600 .env": [Expected("^$")],
     "docker-compose up -d": [
@@ -100,7 +100,7 @@ EXPECTED: dict[str, list[Expected]] = {
     "echo $GOOGLE_CLIENT_ID": [Expected("^$")],
     "echo $MICROSOFT_CLIENT_ID": [Expected("^$")],
     "docker stats": [Expected("MEM USAGE", streams=True, local=False)],
-    # Nothing is wrong here; tests of the log make each of these words appear.
+    # There is no fault here. Tests of the log produce each of these words.
     "docker-compose logs app | grep -i memory": [Expected("")],
     r'docker-compose logs app | grep -i "slow\|timeout"': [Expected("")],
     ACTIVE: [Expected(r"pid .* duration .* query")],
@@ -128,7 +128,7 @@ EXPECTED: dict[str, list[Expected]] = {
 }
 
 
-def test_the_runbook_holds_every_command_and_section_of_the_seed() -> None:
+def test_the_runbook_contains_every_command_and_section_of_the_seed() -> None:
     ours = iter(commands(RUNBOOK))
     for command in commands(SEED):
         assert command in ours, f"missing, or in another order: {command}"
@@ -137,27 +137,27 @@ def test_the_runbook_holds_every_command_and_section_of_the_seed() -> None:
         assert heading in headings, heading
 
 
-def test_no_command_is_run_by_nothing() -> None:
+def test_every_command_is_run() -> None:
     unknown = [one for one in (*commands(RUNBOOK), *commands(SEED)) if one not in EXPECTED]
     assert unknown == []
     for command, expected in EXPECTED.items():
         assert commands(RUNBOOK).count(command) == len(expected), command
 
 
-def walk(type_: Callable[[str, Expected], str], *, engine: bool) -> None:
-    """Type every command of the runbook from top to bottom, and look at what each prints."""
+def walk(run_command: Callable[[str, Expected], str], *, engine: bool) -> None:
+    """Run every command of the runbook in order, and check its output."""
     turns: dict[str, Iterator[Expected]] = {name: iter(them) for name, them in EXPECTED.items()}
     for command in commands(RUNBOOK):
         expected = next(turns[command])
         if not (engine or expected.local):
             continue
-        output = type_(command, expected)
+        output = run_command(command, expected)
         prints = expected.prints if engine else expected.local_prints or expected.prints
         assert re.search(prints, output), f"{command}\n{output}"
 
 
 def shell(command: str, expected: Expected, folder: Path, environment: dict[str, str]) -> str:
-    """What a command prints to both its outputs."""
+    """Return the combined stdout and stderr of a command."""
     process = subprocess.Popen(
         ["bash", "-c", command],
         cwd=folder,
@@ -179,13 +179,14 @@ def shell(command: str, expected: Expected, folder: Path, environment: dict[str,
         process.communicate(timeout=30)
         return output
     output, _ = process.communicate(timeout=600)
-    # grep answers 1 where it finds nothing.
+    # grep exits with 1 if it finds nothing.
     allowed = {1, 3} if expected.fails else {0, 1} if "grep" in command else {0}
     assert process.returncode in allowed or not expected.prints, f"{command}\n{output}"
     return output
 
 
-# Stands in for the engine: the command itself, on this machine; the log of the service's process.
+# This replaces the engine: it runs the command on this machine and reads the log of the local
+# process.
 WITHOUT_ENGINE = """#!/bin/bash
 case "$1" in
   exec|run)
@@ -234,20 +235,20 @@ def test_the_commands_work_on_local_processes(tmp_path: Path, start_service: Sta
             "SERVICE_LOG": str(folder.parent / "service0" / "service.log"),
         }
 
-        def type_(command: str, expected: Expected) -> str:
+        def run_command(command: str, expected: Expected) -> str:
             here = command.replace("http://localhost:8000", service.url)
             if "/health/ready" in here:
-                # On the stack, `up -d` has migrated again what the page downgraded before.
+                # On the stack, `up -d` has applied the migrations again that the page undid before.
                 upgrade(parse_database_url(url).get_secret_value())
                 here = here.replace("curl ", "curl --retry 20 --retry-delay 1 --silent --fail ")
             return shell(here, expected, folder, environment)
 
-        walk(type_, engine=False)
+        walk(run_command, engine=False)
         assert "serving on" in (folder / "app.log").read_text()
 
 
 def _opened(tmp_path: Path) -> Path:
-    """The folder, such that the account that PostgreSQL runs as may enter it."""
+    """Return the folder, after opening it to the account that PostgreSQL runs as."""
     for folder in (tmp_path, *tmp_path.parents):
         if folder.name.startswith("pytest-of-"):
             break
@@ -268,11 +269,11 @@ def test_the_commands_work_on_the_stack(tmp_path: Path) -> None:
     (stack.folder / "alembic" / "versions" / "new1.py").write_text(NEWER)
     stack.sh("git add alembic && git commit -qm 'A colour'")
 
-    def type_(command: str, expected: Expected) -> str:
+    def run_command(command: str, expected: Expected) -> str:
         here = command.replace("http://localhost:8000", stack.url).replace(
             "<previous-tag>", "v-older"
         )
-        if ON_TOP:  # COMPOSE_FILE does not count where -f names the files
+        if ON_TOP:  # COMPOSE_FILE is ignored if -f names the files
             here = here.replace("staging.yml up", f"staging.yml -f {ON_TOP} up")
         if "curl" in here:
             stack.until_ready()
@@ -284,7 +285,7 @@ def test_the_commands_work_on_the_stack(tmp_path: Path) -> None:
         return output
 
     try:
-        walk(type_, engine=True)
+        walk(run_command, engine=True)
         stack.until_ready()
     finally:
         stack.remove()

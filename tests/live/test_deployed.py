@@ -1,6 +1,6 @@
-"""Each way to deploy without containers finishes a run: every process from its own start, on a real server.
+"""Tests that each deployment without containers finishes a run, with every process on its own.
 
-In a process of the tests everything is imported already; here each process has what it imports itself.
+A process of the tests has already imported everything. Here each process has only its own imports.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.live.deployment import (
     QUOTED_LINE,
     Client,
     Deployment,
-    assert_succeeds,
+    check_succeeds,
     start_run,
 )
 from tests.postgres_cluster import Cluster, make_cluster
@@ -48,7 +48,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def server(run_folder: Path) -> Iterator[Cluster]:
-    """A server of the system's PostgreSQL; its database `combine` stays empty."""
+    """A server with the PostgreSQL of the system. Its database `combine` stays empty."""
     cluster = make_cluster(run_folder, "deployed", PROGRAMS[-1])
     with cluster.serve(max_connections="100"):
         yield cluster
@@ -67,28 +67,28 @@ def database_url(server: Cluster) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with production.ini alone, so that a developer's own .env is not read."""
+    """A folder with only production.ini, so that a developer's own .env is not read."""
     shutil.copy(ROOT / "production.ini", tmp_path)
     return tmp_path
 
 
-def serves_and_works(deployment: Deployment) -> None:
-    """One web process and one worker: a run ends well, and both end with 0."""
+def check_run_succeeds(deployment: Deployment) -> None:
+    """Check that a run succeeds with one web process and one worker, and that both exit with 0."""
     deployment.migrate()
     web, worker = deployment.start_web(), deployment.start_worker()
     token = deployment.token()
     deployment.until_ready(web)
     client = web.client(token)
-    assert_succeeds(client, start_run(client, 1), deployment.logs)
-    document, source = a_file_becomes_a_document(client, deployment)
-    nothing_is_left(client, deployment, document, source)
+    check_succeeds(client, start_run(client, 1), deployment.logs)
+    document, source = check_file_becomes_document(client, deployment)
+    check_erasing(client, deployment, document, source)
     assert (web.stop(), worker.stop()) == (0, 0), deployment.logs()
     assert "Traceback" not in deployment.logs()
 
 
-def a_file_becomes_a_document(client: Client, deployment: Deployment) -> tuple[str, str]:
-    """The worker starts the process that reads a file, a run waits for it, and the worker uses its blocks.
-    Then it makes both searchable.
+def check_file_becomes_document(client: Client, deployment: Deployment) -> tuple[str, str]:
+    """Check that the worker reads a file in a subprocess, a run waits for it, and both become
+    searchable.
 
     :returns: the ids of the document and of its source
     """
@@ -110,8 +110,8 @@ def a_file_becomes_a_document(client: Client, deployment: Deployment) -> tuple[s
     return reference["id"], source["id"]
 
 
-def nothing_is_left(client: Client, deployment: Deployment, document: str, source: str) -> None:
-    """An operator erases a source, and then the user, with the projects that are theirs alone."""
+def check_erasing(client: Client, deployment: Deployment, document: str, source: str) -> None:
+    """Check that an operator can erase a source, and then the user with their own projects."""
     deployment.run("combine", "erase", "-c", "production.ini", "source", source, "--yes")
     assert refused(client, f"/documents/{document}") == 404
     assert client.api("/projects/files/sources")["items"] == []
@@ -121,27 +121,27 @@ def nothing_is_left(client: Client, deployment: Deployment, document: str, sourc
 
 
 def refused(client: Client, path: str) -> int:
-    """The status of an answer that is an error."""
+    """Return the status of an error response."""
     with pytest.raises(urllib.error.HTTPError) as error:
         client.api(path)
     with error.value:
         return error.value.code
 
 
-def test_from_the_checkout(folder: Path, database_url: str) -> None:
+def test_a_checkout_is_deployed(folder: Path, database_url: str) -> None:
     with Deployment(folder, Path(sys.executable).parent, database_url) as deployment:
-        serves_and_works(deployment)
+        check_run_succeeds(deployment)
 
 
 @pytest.mark.slow  # it needs an environment with all dependencies
-def test_from_the_wheel(installed: Path, tmp_path: Path, database_url: str) -> None:
+def test_the_wheel_is_deployed(installed: Path, tmp_path: Path, database_url: str) -> None:
     with Deployment(tmp_path, installed, database_url) as deployment:
         deployment.run("combine", "init", ".")
-        serves_and_works(deployment)
+        check_run_succeeds(deployment)
 
 
 def writes(exchange: Exchange) -> None:
-    """What a good model answers to either step of the brief."""
+    """Return the reply of a good model for either step of the brief."""
     proof = {"source": "S1", "line_from": QUOTED_LINE, "line_to": QUOTED_LINE, "quote": QUOTE}
     item = {"text": QUOTE, "evidence": [proof]}
     if "Collect the facts" in exchange.request.prompt:
@@ -151,9 +151,7 @@ def writes(exchange: Exchange) -> None:
         ok({**{section: [] for section in others}, "decisions": [item]})(exchange)
 
 
-def test_two_web_processes_and_two_workers_of_which_one_is_killed(
-    folder: Path, database_url: str
-) -> None:
+def test_runs_succeed_after_one_of_two_workers_is_killed(folder: Path, database_url: str) -> None:
     gate = threading.Event()
     settings = {"DEFAULT_MODEL": "openai/gpt-5-mini", "OPENAI_API_KEY": "of-nobody"}
     with (
@@ -167,7 +165,8 @@ def test_two_web_processes_and_two_workers_of_which_one_is_killed(
         ) as deployment,
     ):
         deployment.migrate()
-        # One step at a time, and a key of its own: so a request at the vendor tells which worker it is of.
+        # Each worker runs one step at a time with its own key, so the key identifies the worker of
+        # a request.
         workers = {
             key: deployment.start_worker("--concurrency", "1", OPENAI_API_KEY=key)
             for key in ("of-the-first", "of-the-second")
@@ -177,15 +176,15 @@ def test_two_web_processes_and_two_workers_of_which_one_is_killed(
         deployment.until_ready(*webs)
         clients = [web.client(token) for web in webs]
 
-        # Both are kept in a call until each has one.
+        # Hold the calls until each worker has one.
         runs = [start_run(client, number) for number, client in enumerate(clients, 1)]
         asked = vendor.wait_for(2, PATIENCE_S)
         assert {request.key for request in asked} == set(workers)
         gate.set()
         for client, run in zip(reversed(clients), runs, strict=True):
-            assert_succeeds(client, run, deployment.logs)
+            check_succeeds(client, run, deployment.logs)
 
-        # Again, and one dies with its call unanswered.
+        # Repeat it, and kill one worker during its call.
         gate.clear()
         before = len(vendor.requests)
         runs = [start_run(client, number) for number, client in enumerate(clients, 3)]
@@ -194,7 +193,7 @@ def test_two_web_processes_and_two_workers_of_which_one_is_killed(
         workers.pop("of-the-first").stop(signal.SIGKILL)
         gate.set()
         for client, run in zip(reversed(clients), runs, strict=True):
-            assert_succeeds(client, run, deployment.logs)
+            check_succeeds(client, run, deployment.logs)
         after = vendor.requests[len(held) + before :]
         assert {request.key for request in after} == {"of-the-second"}
         (lost,) = (request for request in held if request.key == "of-the-first")

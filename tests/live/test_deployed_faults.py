@@ -1,4 +1,4 @@
-"""A deployed run is disturbed at each step: by an exception, by kill -9, by a database that is away."""
+"""Tests that a deployed run survives faults at each step: an exception, kill -9, a lost database."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.live.deployment import (
     Deployment,
     Process,
     Web,
-    assert_succeeds,
+    check_succeeds,
     start_run,
 )
 from tests.live.test_deployed import PROGRAMS, database_url, folder, server, writes
@@ -38,7 +38,7 @@ pytestmark = [*deployed, pytest.mark.slow]
 BIN = Path(sys.executable).parent
 STEPS = ("facts", "brief")
 
-# An installed plugin whose provider has a bug: it raises at the step that the model names.
+# A plugin with a faulty provider: it raises an error at the step that the model names.
 PLUGIN = """
 from combine_core.llm import hookimpl, Completion, Usage
 import json
@@ -69,7 +69,7 @@ def combine_core_register_providers(register, settings):
 
 @pytest.fixture
 def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for PYTHONPATH that holds the plugin as an installed distribution."""
+    """A folder for PYTHONPATH with the plugin as an installed distribution."""
     site = tmp_path_factory.mktemp("plugin")
     (site / "buggy_provider.py").write_text(PLUGIN)
     info = site / "buggy_provider-1.dist-info"
@@ -88,14 +88,16 @@ def run_of_model(client: Client, name: str, model: str) -> dict[str, Any]:
 
 
 def worker_check(web: Web) -> dict[str, Any]:
-    """The check of the worker, as an operator on the machine sees it."""
+    """Return the check of the worker, as an operator on the machine sees it."""
     request = urllib.request.Request(f"{web.url}/health/detailed", headers={"Host": HOST})
     with urllib.request.urlopen(request, timeout=30) as answer:
         check: dict[str, Any] = json.load(answer)["checks"]["worker"]
     return check
 
 
-def test_an_exception_at_each_step(folder: Path, database_url: str, plugin: Path) -> None:
+def test_an_exception_at_each_step_is_handled(
+    folder: Path, database_url: str, plugin: Path
+) -> None:
     with Deployment(folder, BIN, database_url, PYTHONPATH=str(plugin)) as deployment:
         deployment.migrate()
         web, worker = deployment.start_web(), deployment.start_worker()
@@ -114,7 +116,7 @@ def test_an_exception_at_each_step(folder: Path, database_url: str, plugin: Path
         for step in STEPS:
             failed = now(step)
             assert (failed["state"], failed["error_code"]) == ("failed", "internal"), failed
-            # What the person reads leads to the line in the log.
+            # The message for the user leads to the line in the log.
             assert "An unexpected error (KeyError) ended this step, 3 times." in failed["error"]
             step_id = failed["error"].partition("Look for step ")[2].split()[0]
             assert log.count(f"[{step_id}]") >= 3, log
@@ -140,7 +142,7 @@ def test_an_exception_at_each_step(folder: Path, database_url: str, plugin: Path
 
 
 class Held:
-    """A vendor whose answer to the chosen step waits until it is let go."""
+    """A vendor whose reply to the chosen step waits for the test."""
 
     def __init__(self) -> None:
         self.step = ""
@@ -148,7 +150,7 @@ class Held:
         self.may_answer = threading.Event()
 
     def hold(self, step: str) -> None:
-        """From now on, requests of this step wait for :meth:`let_go`."""
+        """Delay requests of this step until :meth:`let_go`."""
         self.asked.clear()
         self.may_answer.clear()
         self.step = step
@@ -173,7 +175,7 @@ def model_of(vendor: VendorServer) -> dict[str, str]:
     }
 
 
-def test_kill_9_at_each_step(folder: Path, database_url: str) -> None:
+def test_a_run_survives_kill_9_at_each_step(folder: Path, database_url: str) -> None:
     held = Held()
     with (
         VendorServer().always(held) as vendor,
@@ -191,13 +193,13 @@ def test_kill_9_at_each_step(folder: Path, database_url: str) -> None:
             assert worker.stop(signal.SIGKILL) == -signal.SIGKILL
             held.let_go()
             following = deployment.start_worker()
-            assert_succeeds(client, run, deployment.logs)
+            check_succeeds(client, run, deployment.logs)
             assert "died; the job is queued again" in following.log()
             assert following.stop() == 0
         assert "Traceback" not in deployment.logs()
 
 
-def test_the_database_goes_away_at_each_step(folder: Path, run_folder: Path) -> None:
+def test_a_run_survives_a_lost_database_at_each_step(folder: Path, run_folder: Path) -> None:
     cluster = make_cluster(run_folder, "away", PROGRAMS[-1])
     url = cluster.url().set(drivername="postgresql").render_as_string(hide_password=False)
     held = Held()
@@ -213,7 +215,7 @@ def test_the_database_goes_away_at_each_step(folder: Path, run_folder: Path) -> 
             held.hold("facts")
             run = start_run(client, 1)
             assert held.asked.wait(PATIENCE_S), deployment.logs()
-        # It is away. The answer comes now, and waits in the worker's memory.
+        # The database is stopped. The reply arrives now and waits in the memory of the worker.
         until(PATIENCE_S, lambda: not web.is_ready(), deployment.logs)
         held.let_go()
         until(PATIENCE_S, lambda: "The database is unavailable" in worker.log(), deployment.logs)
@@ -224,11 +226,11 @@ def test_the_database_goes_away_at_each_step(folder: Path, run_folder: Path) -> 
         held.let_go()
         with cluster.serve(max_connections="100"):
             deployment.until_ready(web)
-            assert_succeeds(client, run, deployment.logs)
+            check_succeeds(client, run, deployment.logs)
             with cluster.cursor() as cursor:
                 cursor.execute("SELECT sum(errors), sum(failures) FROM steps")
                 assert cursor.fetchone() == (0, 0)
-            # Each question was paid for once.
+            # Each request was paid for once.
             assert len(vendor.requests) == len(STEPS)
             assert worker_check(web)["status"] == "healthy"
             assert (web.stop(), worker.stop()) == (0, 0)

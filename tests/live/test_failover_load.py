@@ -1,4 +1,4 @@
-"""Ten failovers of the database under fifty writes a second: the service finds the new primary by itself."""
+"""Tests that the service finds the new primary in ten failovers under fifty writes a second."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.postgres_cluster import Cluster, wait_for
 
 FAILOVERS = int(os.environ.get("FAILOVERS", "10"))
 PER_SECOND = 50
-# How long the address still leads to the old primary.
+# The time during which the address still leads to the old primary.
 STALE_S = 3.0
 WITHIN_S = 10.0
 NAMES = "SELECT name FROM projects WHERE name LIKE %s"
@@ -31,7 +31,7 @@ NAMES = "SELECT name FROM projects WHERE name LIKE %s"
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 @needs_pair
-def test_ten_failovers_under_fifty_writes_a_second(
+def test_the_service_survives_ten_failovers_under_load(
     run_folder: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     with running_pair(run_folder) as pair, starting_services(tmp_path, pair.url) as start:
@@ -49,7 +49,7 @@ def test_ten_failovers_under_fifty_writes_a_second(
 
 
 def fail_over_under_load(pair: Pair, service: Service, token: str, name: str) -> dict[str, object]:
-    """One failover; returns what was measured."""
+    """Perform one failover and return the measurements."""
     port = int(service.url.rpartition(":")[2])
 
     def create(number: int) -> Call:
@@ -59,7 +59,7 @@ def fail_over_under_load(pair: Pair, service: Service, token: str, name: str) ->
     with load.steady() as outcomes:
         wait_for(lambda: outcomes.answered[201] > 2 * PER_SECOND)
         pair.fail_over()
-        # The address leads to a standby now, and the service says so.
+        # The address now leads to a standby, and the service reports it.
         wait_for(lambda: ready(service) == 503)
         stale_until = time.monotonic() + STALE_S
         while time.monotonic() < stale_until:
@@ -73,7 +73,7 @@ def fail_over_under_load(pair: Pair, service: Service, token: str, name: str) ->
         wait_for(lambda: outcomes.answered[201] > before)
         written_after = time.monotonic() - moved
         at = time.monotonic() - load._started
-        # From here on nothing fails.
+        # Nothing fails from now on.
         time.sleep(2)
     failed = Counter(said.rpartition(" s: ")[2][:4].strip() for said in outcomes.failed.values())
     late = [said for said in outcomes.failed.values() if began(said) > at + 1]
@@ -97,7 +97,7 @@ def fail_over_under_load(pair: Pair, service: Service, token: str, name: str) ->
 
 
 def began(said: str) -> float:
-    """When a failed call was sent, in seconds of the load."""
+    """Return the second of the load in which a failed call was sent."""
     return float(said.partition(" at ")[2].partition(" s,")[0])
 
 

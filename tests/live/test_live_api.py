@@ -1,4 +1,4 @@
-"""The API over real HTTP: what WebTest, which has no server, cannot show."""
+"""Tests the API over real HTTP, for behavior that WebTest cannot show."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ def call(service, token, path, body=None):
 
 
 def finished_run(service, token):
-    """A run of the line ``brief`` in a project of its own, when it has ended or after a minute."""
+    """Start a run of the line ``brief`` in a new project, and return it after its end or a minute."""
     call(service, token, "/api/v1/projects", {"name": "Harbour"})
     notes = {"name": "notes.md", "text": "The harbour opens on 1 May. We decided to hire pilots."}
     source = call(service, token, "/api/v1/projects/harbour/sources", notes)
@@ -31,7 +31,7 @@ def finished_run(service, token):
 
 
 def token_of(service):
-    """A token of ada@example.com."""
+    """Return a token of ada@example.com."""
     created = subprocess.run(
         ["combine", "token", "create", "-c", service.ini, "--user", "ada@example.com"],
         env=service.environment,

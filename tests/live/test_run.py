@@ -1,4 +1,4 @@
-"""`pserve development.ini` as a person runs it: starts, is killed, starts again, ends."""
+"""Tests `pserve development.ini` as a developer runs it: start, kill, restart, stop."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
 
 
 class Service:
-    """One process of the service in a folder, and a client for it."""
+    """A process of the service in a folder, with a client."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
@@ -71,7 +71,7 @@ class Service:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, json.load(error)
-        except OSError:  # not listening yet, or listening and still loading
+        except OSError:  # the port is closed, or the service is still loading
             return 0, {}
 
     def command(self, *words: str) -> str:
@@ -103,12 +103,12 @@ class Service:
         )
 
     def interrupt(self) -> int:
-        """Ctrl-C: the terminal signals the whole group."""
+        """Press Ctrl-C: the terminal signals the whole process group."""
         os.killpg(self.process.pid, signal.SIGINT)
         return self.process.wait(PATIENCE_S)
 
     def database(self) -> psutil.Process | None:
-        """The postmaster, while it lives."""
+        """Return the postmaster while it is alive."""
         data = Path(self.folder.resolve() / "var" / "postgres" / "cluster" / "data")
         for process in psutil.process_iter(["cmdline"]):
             words = process.info["cmdline"] or []
@@ -119,7 +119,7 @@ class Service:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that the database's account may enter, unlike pytest's own when root runs it."""
+    """A folder that the account of the database may enter, unlike the folder of pytest under root."""
     path = Path(tempfile.mkdtemp(prefix="combine-live-"))
     path.chmod(0o755)
     shutil.copy(ROOT / "development.ini", path)
@@ -150,8 +150,8 @@ def service(folder: Path, free_port: int) -> Iterator[Service]:
 
 
 @pytest.mark.slow
-def test_from_an_empty_folder_to_a_document_and_back_after_kill_9(service: Service) -> None:
-    """Then Ctrl-C, which stops all that the service started."""
+def test_a_first_start_makes_a_document_and_survives_kill_9(service: Service) -> None:
+    """At the end, Ctrl-C stops everything that the service started."""
     log = service.log.read_text()
     for line in (f"{service.url.replace('127.0.0.1', 'localhost')}", "/health/detailed", "Sign in"):
         assert line in log
@@ -182,14 +182,14 @@ def test_from_an_empty_folder_to_a_document_and_back_after_kill_9(service: Servi
 
 
 @pytest.mark.slow
-def test_a_killed_database_comes_back_and_the_run_ends(service: Service) -> None:
+def test_a_killed_database_restarts_and_the_run_ends(service: Service) -> None:
     service.make_token()
     service.api("/projects", {"name": "First"})
     source = service.api("/projects/first/sources", {"name": "oven.md", "text": TEXT * 2000})
     run = service.api("/projects/first/runs", {"line": "brief", "sources": [source["id"]]})
 
     def noticed_dead() -> bool:
-        # Again and again: it is back within a moment, which the check may sleep through.
+        # Repeat the check: the database returns within a moment, which one check may miss.
         database = service.database()
         if database is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -200,15 +200,13 @@ def test_a_killed_database_comes_back_and_the_run_ends(service: Service) -> None
     service.wait_until_ready()
     wait_for(lambda: service.api(f"/runs/{run['id']}")["ended_at"] is not None, "the run's end")
     assert service.api(f"/runs/{run['id']}")["state"] == "succeeded"
-    # What to do speaks of this database.
+    # The remedy refers to this database.
     assert "var/postgres/server.log" in service.log.read_text()
     assert "docker" not in service.log.read_text()
 
 
 @pytest.mark.slow
-def test_ctrl_c_while_the_database_is_made_ends_quietly_and_the_next_start_works(
-    folder: Path, free_port: int
-) -> None:
+def test_ctrl_c_during_the_first_start_is_harmless(folder: Path, free_port: int) -> None:
     service = Service(folder, free_port)
     wait_for(lambda: "creating a cluster" in service.log.read_text(), "the first line")
     assert service.interrupt() == 0
@@ -222,9 +220,7 @@ def test_ctrl_c_while_the_database_is_made_ends_quietly_and_the_next_start_works
     wait_for(lambda: service.database() is None, "the end of the database")
 
 
-def test_a_taken_port_is_named_with_its_holder_and_the_way_out(
-    folder: Path, free_port: int
-) -> None:
+def test_a_used_port_is_reported_with_process_and_remedy(folder: Path, free_port: int) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", free_port))
         holder.listen()
@@ -239,7 +235,7 @@ def test_a_taken_port_is_named_with_its_holder_and_the_way_out(
 
 
 @pytest.mark.slow
-def test_the_command_line_works_beside_the_service_and_alone(service: Service) -> None:
+def test_the_command_line_works_with_and_without_the_service(service: Service) -> None:
     (service.folder / "oven.md").write_text(TEXT)
     arguments = ("run", "-c", "development.ini", "brief", "oven.md")
     beside = service.command(*arguments)

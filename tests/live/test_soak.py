@@ -1,4 +1,4 @@
-"""What takes longer than the suite may: `make soak`."""
+"""Tests that take longer than the suite may: `make soak`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUNS = 40
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_a_hundred_kills_lose_no_run_and_write_no_document_twice(service: Service) -> None:
-    """Service and database are killed in turn, at any moment; every run ends, each with one version."""
+    """Service and database are killed alternately at random moments. Every run ends with one version."""
     chance = random.Random(1)
     service.make_token()
     service.api("/projects", {"name": "First"})
@@ -32,7 +32,7 @@ def test_a_hundred_kills_lose_no_run_and_write_no_document_twice(service: Servic
         if kill < RUNS:
             order = {"line": "brief", "sources": [sources[kill]]}
             runs.append(service.api("/projects/first/runs", order)["id"])
-        # Not a wait for something: the moment of the kill is meant to be any.
+        # This does not wait for anything: the kill must come at a random moment.
         signal.sigtimedwait([], chance.uniform(0, 1))
         database = service.database()
         if kill % 2 and database is not None:

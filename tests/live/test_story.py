@@ -1,6 +1,7 @@
-"""Four people and a document, by API: from three sources to the register after a second meeting.
+"""Tests how four users work over the API, from three sources to the register after a second
+meeting.
 
-The web process and the worker run as they are deployed, and the model answers over the wire.
+The web process and the worker run as deployed, and the model replies over the network.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 class Person:
-    """Somebody who uses the API with a token."""
+    """A user of the API with a token."""
 
     def __init__(self, url: str, token: str) -> None:
         self.url = f"{url}/api/v1/"
@@ -85,7 +86,7 @@ def deployment(tmp_path: Path, database_url: str, vendor: VendorServer) -> Itera
 
 @pytest.fixture
 def people(deployment: Deployment) -> Iterator[dict[str, Person]]:
-    """Ada, Bob, Carol and Dave, of whom nobody has a project yet."""
+    """Ada, Bob, Carol and Dave, who have no projects yet."""
     web = deployment.start_web()
     deployment.start_worker()
     engine = create_engine(deployment.environment["DATABASE_URL"])
@@ -108,7 +109,7 @@ def people(deployment: Deployment) -> Iterator[dict[str, Person]]:
 
 @pytest.fixture
 def run(deployment: Deployment):
-    """``run(ada, "projects/harbour", sources)``: the document that the brief of these sources becomes."""
+    """``run(ada, "projects/harbour", sources)``: the document of a brief of these sources."""
 
     def run(person: Person, project: str, *sources: str) -> dict[str, Any]:
         body = {"line": "brief", "model": MODEL, "sources": list(sources)}
@@ -133,7 +134,7 @@ def find(items: list[dict[str, Any]], words: str) -> dict[str, Any]:
 
 
 def begin(people: dict[str, Person]) -> tuple[str, dict[str, str]]:
-    """Ada makes a project, invites the others and adds three sources; their ids by name."""
+    """Let Ada create a project, invite the others and add three sources. Return the source ids by name."""
     ada = people["ada"]
     project = f"projects/{ada.post('projects', name='Harbour')['slug']}"
     for name, role in ROLES.items():
@@ -146,7 +147,7 @@ def begin(people: dict[str, Person]) -> tuple[str, dict[str, str]]:
 
 
 def approve(document: dict[str, Any], asker: Person, *deciders: Person) -> list[str]:
-    """All of them must approve the newest version; the state of the review after each of them."""
+    """Approve the newest version as each reviewer. Return the state of the review after each approval."""
     body = {"version": document["version"], "needed": len(deciders)}
     review = asker.post(f"documents/{document['id']}/reviews", **body)
     decision = {"decision": "approve", "sha256": review["sha256"]}
@@ -155,28 +156,28 @@ def approve(document: dict[str, Any], asker: Person, *deciders: Person) -> list[
 
 
 def said_in(document: dict[str, Any]) -> list[str]:
-    """Every statement and every quote."""
+    """Return every statement and every quote."""
     statements = statements_of(document)
     quotes = [entry["quote"] for one in statements for entry in one["evidence"]]
     return [*(one["text"] for one in statements), *quotes]
 
 
 @pytest.mark.slow
-def test_from_three_sources_to_the_second_meeting(
+def test_four_users_write_review_and_update_a_document(
     people: dict[str, Person], vendor: VendorServer, run: Any, tmp_path: Path
 ) -> None:
     ada, bob, carol, dave = people.values()
 
     project, sources = begin(people)
 
-    # Three sources become a brief: a call for each of them, and one for the brief.
+    # Three sources become a brief, with one call for each source and one for the brief.
     document = run(ada, project, *sources.values())
     assert len(vendor.requests) == 4
     path = f"documents/{document['id']}"
     assert len(statements_of(document)) == 7
     assert {one["verdict"] for one in statements_of(document)} == {"supported"}
 
-    # Bob adds a question of his own, and asks for a review. Carol rejects.
+    # Bob adds a question and asks for a review. Carol rejects the version.
     question = {"text": "Who feeds the seals?", "evidence": []}
     content = document["content"]
     content["open_questions"].append(question)
@@ -204,7 +205,7 @@ def test_from_three_sources_to_the_second_meeting(
         "The source budget.md has revision 2. This was written from revision 1."
     )
 
-    # A run again pays for the source that changed, and for the brief.
+    # A second run pays for the changed source and for the brief.
     before = len(vendor.requests)
     document = run(ada, project, *sources.values())
     asked = [request.prompt for request in vendor.requests[before:]]
@@ -215,7 +216,7 @@ def test_from_three_sources_to_the_second_meeting(
     assert (f"documents/{document['id']}", document["version"]) == (path, 3)
     assert document["stale"] == []
 
-    # The reviewers see what is new.
+    # The reviewers see the changes.
     compared = carol.get(f"{path}/comparison?from=2&to=3")
     assert {
         ((one["new"] or one["old"])["statement"]["text"], one["changes"][0])
@@ -226,10 +227,10 @@ def test_from_three_sources_to_the_second_meeting(
     }
     assert compared["unchanged"] == 6
 
-    # Two approve. The first approval does not suffice.
+    # Two members approve. One approval is not enough.
     assert approve(document, bob, carol, dave) == ["open", "approved"]
 
-    # The exports have every statement, every quote, and who approved.
+    # The exports contain every statement, every quote and the approvers.
     said = said_in(document)
     assert len(said) == 14
     for suffix, words_of in (("pdf", words_of_pdf), ("docx", words_of_docx)):
@@ -239,7 +240,7 @@ def test_from_three_sources_to_the_second_meeting(
         for text in [*said, "Carol approved it on", "Dave approved it on"]:
             assert without_white_space(text) in words, (suffix, text)
 
-    # The register has what was approved, and the two sources that contradict each other.
+    # The register contains the approved items, and the two sources that contradict each other.
     register = f"{project}/register"
     assert len(ada.get(register)["items"]) == 6
     [opening] = ada.get(f"{register}?undecided=true")["items"]
@@ -247,7 +248,7 @@ def test_from_three_sources_to_the_second_meeting(
         f"We decided to open the harbour on {day} 2027." for day in ("3 May", "9 June")
     }
 
-    # After the second meeting, one item goes on with another day, and one is new.
+    # After the second meeting, one item continues with another date, and one item is new.
     second = ada.post(f"{project}/sources", name="second.md", text=SECOND_MEETING)["id"]
     meeting = run(bob, project, second)
     approve(meeting, bob, dave)
@@ -267,7 +268,7 @@ def test_from_three_sources_to_the_second_meeting(
 
 @pytest.mark.soak
 @pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
-def test_libreoffice_opens_what_was_approved(
+def test_libreoffice_opens_the_approved_document(
     people: dict[str, Person], run: Any, tmp_path: Path
 ) -> None:
     ada, bob, carol, dave = people.values()

@@ -1,4 +1,4 @@
-"""A live service, clients registered with it, and a person who decides."""
+"""Fixtures for a running service, its registered clients, and a user who decides."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ REDIRECT = "http://127.0.0.1/back"
 
 
 class Person:
-    """Somebody with a browser, as far as it takes to click."""
+    """A user with a minimal browser."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._browser = requests.Session()
-        # Once more after the sign-in: then it is the session's own page.
+        # Load the page again after the sign-in, so that it belongs to the session.
         self._submit(f"{url}/auth/sign-in", "/auth/local", {})
 
     def _submit(self, page_url: str, action: str, changes: dict[str, str]) -> requests.Response:
@@ -44,13 +44,13 @@ class Person:
         )
 
     def decide(self, url: str, decision: str = "approve") -> str:
-        """Go where a client sends, decide, and return where that leads."""
+        """Open the address that a client sends, decide, and return the address of the redirect."""
         answer = self._submit(url, "/oauth/authorize", {"decision": decision})
         assert answer.status_code == 303, answer.text
         return answer.headers["Location"]
 
     def approve(self, user_code: str) -> None:
-        """Let a device in."""
+        """Approve a device."""
         shown = self._submit(f"{self.url}/device", "/device", {"user_code": user_code})
         done = self._send(shown, "/device", {"decision": "approve"})
         assert "Go back to the device" in done.text
@@ -65,11 +65,11 @@ class Client:
 
 
 class Live:
-    """The service, as clients elsewhere see it."""
+    """The service, as external clients see it."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        # The address that it calls itself by.
+        # This is the address that the service knows itself by.
         self.url = f"http://localhost:{urlsplit(service.url).port}"
         self.me = f"{self.url}/api/v1/me"
         self.person = Person(self.url)
@@ -77,7 +77,7 @@ class Live:
         self.endpoints: dict[str, Any] = known.json()
 
     def register(self, *words: str) -> Client:
-        """By ``combine client create``."""
+        """Register a client with ``combine client create``."""
         done = subprocess.run(
             [
                 *("combine", "client", "create", "Foreign"),
@@ -94,7 +94,7 @@ class Live:
         return Client(client_id, secret[0] if secret else None)
 
     def status(self, token: str) -> int:
-        """What the API answers to this token."""
+        """Return the status of an API request with this token."""
         headers = {"Authorization": f"Bearer {token}"}
         return requests.get(self.me, headers=headers, timeout=20).status_code
 
@@ -103,14 +103,15 @@ class Live:
 def live(
     tmp_path_factory: pytest.TempPathFactory, postgres_url: str, _template: str
 ) -> Iterator[Live]:
-    # A start takes seconds, so the tests of a file share the service, on a database of their own.
+    # Starting the service takes seconds, so the tests of a file share it, with a database of its
+    # own.
     folder = tmp_path_factory.mktemp("service")
     name = f"oauth_clients_{uuid.uuid4().hex}"
     with (
         cloned_database(postgres_url, name, _template) as database_url,
         starting_services(folder, lambda: database_url) as start,
     ):
-        # The tests of a file let in more devices in a minute than people do.
+        # The tests of a file approve more devices in a minute than users do.
         yield Live(start({"COMBINE_AUTH_RATE_LIMITS": "false"}))
 
 

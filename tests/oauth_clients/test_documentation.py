@@ -1,4 +1,4 @@
-"""Every command of docs/oauth.md, as it stands there, against a live service."""
+"""Tests every command of docs/oauth.md, unchanged, with a running service."""
 
 import json
 import re
@@ -20,7 +20,7 @@ def blocks():
 
 
 class Shell:
-    """One bash, into which block after block is typed."""
+    """A bash process that runs one block after the other."""
 
     def __init__(self, folder, environment):
         self._process = subprocess.Popen(
@@ -34,7 +34,7 @@ class Shell:
         )
 
     def run(self, block, meanwhile=lambda line: None):
-        """What a block prints; fails with the first of its commands that does."""
+        """Return the output of a block. Fail at its first failing command."""
         guarded = f"set -eu -o pipefail\n{block}\necho\necho '{_END}'\n"
         self._process.stdin.write(guarded)
         self._process.stdin.flush()
@@ -66,17 +66,17 @@ def shell(live, tmp_path):
     made.end()
 
 
-# Some forty commands, each a process.
+# It runs about forty commands, each in a process.
 @pytest.mark.timeout(600)
-def test_every_command(live, shell):
-    def let_in(line):
+def test_every_command_works(live, shell):
+    def approve_device(line):
         found = re.search(r"enter this code there: ([A-Z]{4}-[A-Z]{4})", line)
         if found:
             live.person.approve(found[1])
 
     printed = []
     for block in blocks():
-        printed.append(shell.run(block, let_in))
+        printed.append(shell.run(block, approve_device))
         if "/oauth/device" in block:
             codes = json.loads((live.service.ini.parent / "device.json").read_text())
             live.person.approve(codes["user_code"])

@@ -1,4 +1,4 @@
-"""The npm packages openid-client and oauth4webapi against a live service."""
+"""Tests the npm packages openid-client and oauth4webapi with a running service."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 FOLDER = Path(__file__).parent
 
 if shutil.which("node") is None or not (FOLDER / "node_modules" / "openid-client").is_dir():
-    # Here rather than in a fixture: one line for all tests of the file.
+    # Skip the whole file here: a fixture would report a skip for each test.
     pytest.skip(
         "the npm clients are not installed (cd tests/oauth_clients && npm ci)",
         allow_module_level=True,
@@ -22,7 +22,7 @@ if shutil.which("node") is None or not (FOLDER / "node_modules" / "openid-client
 
 
 @pytest.mark.parametrize("library", ["openid-client", "oauth4webapi"])
-def test_every_flow(live, web_client, open_client, robot, library):
+def test_every_flow_works(live, web_client, open_client, robot, library):
     given = {
         "library": library,
         "issuer": live.url,

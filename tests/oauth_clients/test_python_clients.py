@@ -1,4 +1,4 @@
-"""Authlib and requests-oauthlib against a live service."""
+"""Tests Authlib and requests-oauthlib with a running service."""
 
 import pytest
 import requests
@@ -22,7 +22,7 @@ def http_on_this_machine(monkeypatch):
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", "none"])
-def test_authlib(live, request, method):
+def test_authlib_gets_tokens_with_a_code(live, request, method):
     client = request.getfixturevalue("open_client" if method == "none" else "web_client")
     session = AuthlibSession(
         client.id,
@@ -68,7 +68,7 @@ def test_authlib(live, request, method):
         session.refresh_token(endpoints["token_endpoint"], renewed["refresh_token"])
 
 
-def test_authlib_is_denied(live, open_client):
+def test_authlib_reports_a_denial(live, open_client):
     session = AuthlibSession(open_client.id, redirect_uri=REDIRECT, code_challenge_method="S256")
     url, _ = session.create_authorization_url(
         live.endpoints["authorization_endpoint"], code_verifier="v" * 64
@@ -80,13 +80,13 @@ def test_authlib_is_denied(live, open_client):
         session.fetch_token(live.endpoints["token_endpoint"], authorization_response=back)
 
 
-def test_authlib_in_its_own_name(live, robot):
+def test_authlib_gets_a_token_for_itself(live, robot):
     session = AuthlibSession(robot.id, robot.secret, scope="runs:read")
     session.fetch_token(live.endpoints["token_endpoint"], grant_type="client_credentials")
     assert session.get(live.me).json()["email"] == f"client-{robot.id}@clients.invalid"
 
 
-def test_authlib_on_a_device(live):
+def test_authlib_gets_tokens_on_a_device(live):
     session = AuthlibSession("combine-cli", token_endpoint_auth_method="none")
     started = requests.post(
         live.endpoints["device_authorization_endpoint"],
@@ -102,7 +102,7 @@ def test_authlib_on_a_device(live):
 
 
 @pytest.mark.parametrize("public", [True, False])
-def test_requests_oauthlib(live, request, public):
+def test_requests_oauthlib_gets_tokens_with_a_code(live, request, public):
     client = request.getfixturevalue("open_client" if public else "web_client")
     session = OAuth2Session(client.id, redirect_uri=REDIRECT, scope=["projects:read"], pkce="S256")
     endpoints = live.endpoints
@@ -128,13 +128,13 @@ def test_requests_oauthlib(live, request, public):
         session.refresh_token(endpoints["token_endpoint"], **more)
 
 
-def test_requests_oauthlib_in_its_own_name(live, robot):
+def test_requests_oauthlib_gets_a_token_for_itself(live, robot):
     session = OAuth2Session(client=BackendApplicationClient(robot.id))
     session.fetch_token(live.endpoints["token_endpoint"], client_secret=robot.secret)
     assert session.get(live.me).status_code == 200
 
 
-def test_requests_oauthlib_on_a_device(live):
+def test_requests_oauthlib_gets_tokens_on_a_device(live):
     client = DeviceClient("combine-cli", scope=["projects:read"])
     started = requests.post(
         live.endpoints["device_authorization_endpoint"],

@@ -1,4 +1,4 @@
-"""What people do with the mouse in Chromium, and operators with commands."""
+"""Actions of users in Chromium, and of operators on the command line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.conftest import Service
 
 
 def combine(service: Service, *arguments: str) -> str:
-    """Run a command of the service, as its operator; what it prints."""
+    """Run a command of the service as an operator, and return its output."""
     program = Path(sys.executable).parent / "combine"
     done = subprocess.run(
         [program, *arguments, "-c", service.ini],
@@ -26,12 +26,12 @@ def combine(service: Service, *arguments: str) -> str:
 
 
 def heading(page: Any, name: str) -> None:
-    """Wait until the page with this heading is there."""
+    """Wait for the page with this heading."""
     page.get_by_role("heading", name=name, exact=True).wait_for()
 
 
 def go_to_provider(page: Any, title: str) -> None:
-    """From the sign-in page to the provider's."""
+    """Go from the sign-in page to the page of the provider."""
     page.get_by_role("button", name=f"Sign in with {title}").click()
     heading(page, f"Sign in with {title}")
 
@@ -43,12 +43,12 @@ def agree(page: Any, account: str) -> None:
 
 
 def deny(page: Any) -> None:
-    """Do not sign in at the provider."""
+    """Cancel the sign-in at the provider."""
     page.get_by_role("button", name="Cancel").click()
 
 
 def sign_in(page: Any, title: str, account: str) -> None:
-    """From a page that needs somebody signed in, to that page."""
+    """Sign in from a page that needs a user, and return to that page."""
     page.goto("/account")
     go_to_provider(page, title)
     agree(page, account)
@@ -56,6 +56,6 @@ def sign_in(page: Any, title: str, account: str) -> None:
 
 
 def sign_out(page: Any) -> None:
-    """Press the button in the head of every page."""
+    """Press the sign-out button in the header."""
     page.get_by_role("banner").get_by_role("button", name="Sign out").click()
     heading(page, "Sign in")

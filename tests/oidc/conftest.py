@@ -1,4 +1,4 @@
-"""The certified oidc-provider as Google and as Microsoft, and a service that signs people in with it."""
+"""Fixtures for the certified oidc-provider in the roles of Google and Microsoft, and for a service."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def _issuers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Iss
 
 @pytest.fixture
 def google(_issuers: dict[str, Issuer]) -> Issuer:
-    """The Google-like issuer, as new: no client, no account."""
+    """The issuer like Google, in its initial state: without clients and accounts."""
     _issuers["google"].reset()
     return _issuers["google"]
 
 
 @pytest.fixture
 def microsoft(_issuers: dict[str, Issuer]) -> Issuer:
-    """The Microsoft-like issuer, as new: no client, no account."""
+    """The issuer like Microsoft, in its initial state: without clients and accounts."""
     _issuers["microsoft"].reset()
     return _issuers["microsoft"]
 
 
-def _introduce(service: Service, google: Issuer, microsoft: Issuer) -> Service:
+def _register(service: Service, google: Issuer, microsoft: Issuer) -> Service:
     for issuer in (google, microsoft):
         issuer.register(service.url)
     google.account("anna", email="anna@example.com", email_verified=True)
@@ -58,7 +58,7 @@ def _environment(issuers: dict[str, Issuer]) -> dict[str, str]:
         "PUBLIC_URL": f"http://127.0.0.1:{port}",
         "SECRET_KEY": SECRET_KEY,
         "COMBINE_AUTH_LOCAL_SIGN_IN": "false",
-        # Nothing that anybody does here makes work for one, and it would lose its own rows.
+        # No test creates work for a worker, and a worker would lose its row.
         "COMBINE_CORE_WORKER": "false",
     }
     for name, issuer in issuers.items():
@@ -75,26 +75,26 @@ def _of_the_session(
     _issuers: dict[str, Issuer],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Service]:
-    # A start takes seconds. Not the database of the other tests: this service would see them in it.
+    # Starting the service takes seconds. It must not share the database of the other tests.
     folder = tmp_path_factory.mktemp("service")
     name = f"oidc_{uuid.uuid4().hex}"
     with (
         cloned_database(postgres_url, name, _template) as database_url,
         starting_services(folder, lambda: database_url) as start,
     ):
-        # Tests sign in more often than people do.
+        # The tests sign in more often than users do.
         yield start({**_environment(_issuers), "COMBINE_AUTH_RATE_LIMITS": "false"})
 
 
 @pytest.fixture
 def service(_of_the_session: Service, google: Issuer, microsoft: Issuer) -> Service:
-    """A service, in a process, that knows both issuers; nobody is in its database.
+    """A running service that knows both issuers. Its database has no users.
 
-    The issuers know it too, and two accounts of verified addresses: Anna with Google, Ben with
-    Microsoft. All tests have the same one: it keeps what it has learned of the issuers.
+    The issuers know it, too, and two accounts with verified addresses: Anna at Google, Ben at
+    Microsoft. All tests share the service, which keeps its cached metadata.
     """
     empty_database(_of_the_session.environment["DATABASE_URL"])
-    return _introduce(_of_the_session, google, microsoft)
+    return _register(_of_the_session, google, microsoft)
 
 
 Serve = Callable[..., Service]
@@ -104,11 +104,11 @@ Serve = Callable[..., Service]
 def serve(
     start_service: StartService, _issuers: dict[str, Issuer], google: Issuer, microsoft: Issuer
 ) -> Serve:
-    """``serve(MICROSOFT_TENANTS="...")``: the same as ``service``, just started, with these settings."""
+    """``serve(MICROSOFT_TENANTS="...")``: a new service like ``service``, with these settings."""
 
     def serve(**environment: str) -> Service:
         service = start_service({**_environment(_issuers), **environment})
-        return _introduce(service, google, microsoft)
+        return _register(service, google, microsoft)
 
     return serve
 
@@ -118,7 +118,7 @@ NewVisitor = Callable[[Service], Visitor]
 
 @pytest.fixture
 def new_visitor() -> Iterator[NewVisitor]:
-    """``new_visitor(service)``: somebody who never was there."""
+    """``new_visitor(service)``: a client without cookies."""
     visitors: list[Visitor] = []
 
     def new_visitor(service: Service) -> Visitor:
@@ -135,10 +135,10 @@ OpenPage = Callable[..., Any]
 
 @pytest.fixture
 def open_page(chromium: Any) -> Iterator[OpenPage]:
-    """``open_page(service, expected=(403,), color_scheme="dark")``: a page in a browser of its own.
+    """``open_page(service, expected=(403,), color_scheme="dark")``: a page in a new browser.
 
-    Whatever the browser complains about, such as a breach of a Content-Security-Policy, fails the test
-    at its end; but for answers with an ``expected`` status.
+    If the browser reports a problem, such as a breach of a Content-Security-Policy, the test fails
+    at its end. Responses with a status in ``expected`` are allowed.
     """
     contexts = []
     complaints: list[str] = []
@@ -157,7 +157,7 @@ def open_page(chromium: Any) -> Iterator[OpenPage]:
             page.on("console", lambda message: complain(page, message.text))
             page.on("pageerror", lambda error: complain(page, str(error)))
 
-        # Tabs that a test opens later too.
+        # This includes tabs that a test opens later.
         context.on("page", watch)
         return context.new_page()
 

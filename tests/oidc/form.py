@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 
 @dataclass(frozen=True)
 class Form:
-    """A form as it came: where it goes, and what is in its fields."""
+    """A form as received: its address and the values of its fields."""
 
     method: str
     action: str
@@ -19,7 +19,7 @@ class Form:
 
 
 def forms_of(answer: requests.Response) -> list[Form]:
-    """All forms of a page, in its order."""
+    """Return all forms of a page, in order."""
     return [
         Form(
             method=form.get("method", "get").upper(),
@@ -35,12 +35,12 @@ def forms_of(answer: requests.Response) -> list[Form]:
 
 
 def form_to(answer: requests.Response, path: str) -> Form:
-    """The one form that goes to an address that ends so."""
+    """Return the only form whose address has this ending."""
     found = [form for form in forms_of(answer) if form.action.partition("?")[0].endswith(path)]
     assert len(found) == 1, f"{len(found)} forms to {path} in: {answer.status_code} {answer.text}"
     return found[0]
 
 
 def submits_itself(answer: requests.Response) -> bool:
-    """Whether this is a page whose script sends its form at once."""
+    """Return whether the script of this page submits its form at once."""
     return answer.ok and "document.forms[0].submit()" in answer.text

@@ -1,4 +1,4 @@
-"""The issuers of tests/oidc/issuers, from outside: started, and told what to do next."""
+"""Controls the issuers of tests/oidc/issuers: start them, and set what they do next."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import requests
 FOLDER = Path(__file__).parent
 CLIENT_ID = "combine-under-test"
 CLIENT_SECRET = "a-secret-of-the-tests-that-no-log-may-show"
-# The tenant that the Microsoft-like issuer serves unless a test names another.
+# The tenant of the issuer like Microsoft, unless a test names another.
 TENANT = "72f988bf-86f1-41af-91ab-2d7cd011db47"
 OTHER_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
 
@@ -38,7 +38,7 @@ _DURATION_S = 20
 
 @dataclass
 class Issuer:
-    """One issuer: ``google`` or ``microsoft``.
+    """An issuer: ``google`` or ``microsoft``.
 
     :ivar origin: such as ``http://127.0.0.2:40123``
     """
@@ -49,21 +49,22 @@ class Issuer:
 
     @property
     def issuer(self) -> str:
-        """What the service is told: Microsoft's is a template."""
+        """Return the issuer for the settings. The one of Microsoft is a template."""
         return self.origin + ("/{tenantid}/v2.0" if self.name == "microsoft" else "")
 
     @property
     def discovery_url(self) -> str:
-        """Where its discovery document is."""
+        """Return the address of its discovery document."""
         prefix = "/common/v2.0" if self.name == "microsoft" else ""
         return f"{self.origin}{prefix}{_PATHS[self.name]['discovery']}"
 
     def reset(self, **given: Any) -> None:
-        """As new, and listening: its first key, no faults, nobody signed in, only these clients."""
+        """Reset it to its first key, without faults and sessions, and with only these clients.
+        Listen again."""
         self._tell("reset", given)
 
     def register(self, service_url: str, **changes: Any) -> None:
-        """Register the service that is at this URL, and no other; ``None`` leaves a member out."""
+        """Register the service at this URL, and no other. ``None`` omits a member."""
         client = {
             "client_id": CLIENT_ID,
             "client_secret": CLIENT_SECRET,
@@ -79,24 +80,26 @@ class Issuer:
         self._tell("clients", [{k: v for k, v in client.items() if v is not None}])
 
     def account(self, name: str, /, **claims: Any) -> None:
-        """Somebody who signs in by typing ``name``; again to change what is said of them."""
+        """Add an account that signs in by typing ``name``, or change its claims."""
         self._tell(
             "accounts", {name: {"sub": f"{self.name}-{name}", "name": name.title(), **claims}}
         )
 
     def fail(self, what: str, **fault: Any) -> None:
-        """Break ``discovery``, ``token`` or ``jwks``, until :meth:`mend` or ``times=1`` for once.
+        """Break ``discovery``, ``token`` or ``jwks`` until :meth:`mend`, or for one request with
+        ``times=1``.
 
-        ``status=500``, ``body="..."``, ``headers={}``, ``reset=True`` or ``hold=True``: never answer.
+        ``status=500``, ``body="..."``, ``headers={}``, ``reset=True``, or ``hold=True`` for no
+        response.
         """
         self._tell("fault", {"path": _PATHS[self.name][what], **fault})
 
     def mend(self) -> None:
-        """End all faults; cut off whoever still waits."""
+        """End all faults, and close connections that still wait."""
         self._tell("mend")
 
     def rotate_keys(self, *, overlap: bool) -> None:
-        """Sign with another key; with ``overlap`` the old one is still published."""
+        """Sign with another key. With ``overlap``, the old one is still published."""
         self._tell("keys", {"overlap": overlap})
 
     def stop(self) -> None:
@@ -104,11 +107,11 @@ class Issuer:
         self._tell("stop")
 
     def start(self) -> None:
-        """Listen again, where it did before."""
+        """Listen again on the same port."""
         self._tell("start")
 
     def times_asked(self, what: str) -> int:
-        """How many requests for ``discovery``, ``token`` or ``jwks`` came since the reset."""
+        """Return the number of requests for ``discovery``, ``token`` or ``jwks`` since the reset."""
         path = _PATHS[self.name][what]
         return sum(request["path"] == path for request in self._tell("requests"))
 
@@ -121,9 +124,9 @@ class Issuer:
 
 
 def skip_without_node() -> None:
-    """Skip the file of tests that calls this on import, where the issuers cannot run.
+    """Skip the test file that calls this on import, if the issuers cannot run.
 
-    The same line says so for all files: a skip in a fixture is shown once for each test.
+    All files use this line, because a skip in a fixture is reported for each test.
     """
     reason = None
     if shutil.which("node") is None:
@@ -136,7 +139,7 @@ def skip_without_node() -> None:
 
 @contextmanager
 def running_issuers(log: Path) -> Iterator[dict[str, Issuer]]:
-    """Both issuers, by name, in one process that ends with the block, or with this process."""
+    """Run both issuers, by name, in one process for the block. It also ends with this process."""
     with log.open("wb") as errors:
         process = subprocess.Popen(
             ["node", "issuers/main.mjs"],
@@ -154,5 +157,5 @@ def running_issuers(log: Path) -> Iterator[dict[str, Issuer]]:
             control = addresses.pop("control")
             yield {name: Issuer(name, origin, control) for name, origin in addresses.items()}
         finally:
-            # The end of its input ends it.
+            # The process ends when its input ends.
             process.communicate(timeout=_DURATION_S)

@@ -1,4 +1,4 @@
-"""The account page by clicking: further ways to sign in, and browsers to sign out."""
+"""Tests the account page by clicking: adding identities and signing out browsers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add(page, title, account):
 
 
 def ways(page):
-    """The rows of the table of ways to sign in: provider and account."""
+    """Return the rows of the table of identities: provider and account."""
     rows = page.get_by_role("table", name="Your accounts with providers").get_by_role("row")
     return [
         tuple(cell.inner_text() for cell in row.get_by_role("cell").all()[:2])
@@ -34,7 +34,7 @@ def ways(page):
 
 
 def let_ten_minutes_pass(service):
-    """For all sessions."""
+    """Let ten minutes pass for all sessions."""
     with psycopg2.connect(service.environment["DATABASE_URL"]) as connection:
         connection.cursor().execute(
             "UPDATE sessions SET created_at = created_at - interval '11 min'"
@@ -42,11 +42,11 @@ def let_ten_minutes_pass(service):
     connection.close()
 
 
-def test_a_second_provider_opens_the_same_account(service, open_page):
+def test_a_second_provider_signs_in_the_same_user(service, open_page):
     page = open_page(service)
     sign_in(page, "Google", "anna")
     assert ways(page) == [("Google", "anna@example.com")]
-    # The only one cannot be taken away.
+    # The only identity cannot be removed.
     assert page.get_by_role("button", name="Remove").count() == 0
     add(page, "Microsoft", "ben")
     heading(page, "Account")
@@ -61,21 +61,21 @@ def test_a_second_provider_opens_the_same_account(service, open_page):
     assert ways(page) == both[1:]
 
 
-def test_an_old_session_confirms_first(service, open_page, google):
+def test_an_old_session_must_confirm(service, open_page, google):
     google.account("eve", email="eve@example.com", email_verified=True)
     page = open_page(service, expected=(403,))
     sign_in(page, "Google", "anna")
     let_ten_minutes_pass(service)
     page.get_by_role("link", name="Add a way to sign in").click()
     heading(page, "Confirm that it is you")
-    # Somebody else at the same keyboard does not get through.
+    # Another user at the same keyboard is rejected.
     page.get_by_role("button", name="Confirm with Google").click()
     agree(page, "eve")
     heading(page, "That was another user's account")
     page.get_by_role("link", name="Go to your account").click()
     page.get_by_role("link", name="Add a way to sign in").click()
     page.get_by_role("button", name="Confirm with Google").click()
-    # Google knows the browser, and asks all the same.
+    # Google knows the browser, but still asks.
     heading(page, "Sign in with Google")
     agree(page, "anna")
     heading(page, "Add a way to sign in")
@@ -85,7 +85,7 @@ def test_an_old_session_confirms_first(service, open_page, google):
     assert len(ways(page)) == 2
 
 
-def test_a_way_of_somebody_else_is_not_added(service, open_page):
+def test_an_identity_of_another_user_is_not_added(service, open_page):
     bens = open_page(service)
     sign_in(bens, "Microsoft", "ben")
     page = open_page(service, expected=(409, 400))
@@ -103,7 +103,7 @@ def test_a_way_of_somebody_else_is_not_added(service, open_page):
     assert ways(bens) == [("Microsoft", "ben@example.com")]
 
 
-def test_sign_out_everywhere(service, open_page):
+def test_all_browsers_are_signed_out(service, open_page):
     here, there, other = open_page(service), open_page(service), open_page(service)
     for page in (here, there):
         sign_in(page, "Google", "anna")
@@ -117,14 +117,14 @@ def test_sign_out_everywhere(service, open_page):
     heading(other, "Account")
 
 
-def test_sign_out_one_browser_and_all_the_others(service, open_page):
+def test_one_browser_and_all_others_are_signed_out(service, open_page):
     here, *others = (open_page(service, user_agent=f"Browser/{number}") for number in range(4))
     for page in (here, *others):
         sign_in(page, "Google", "anna")
     here.reload()
     sessions = here.get_by_role("table", name="Your sessions").get_by_role("row")
     assert sessions.count() == 5
-    # The newest comes first.
+    # The newest session comes first.
     sessions.nth(1).get_by_role("button").click()
     sessions.nth(4).wait_for(state="detached")
     others[2].reload()
@@ -141,7 +141,7 @@ def test_sign_out_one_browser_and_all_the_others(service, open_page):
     heading(here, "Account")
 
 
-def test_an_invitation_opens_the_account_that_an_operator_made(service, open_page):
+def test_an_invitation_gives_access_to_the_prepared_account(service, open_page):
     printed = combine(service, "user", "create", "boss@example.com", "--admin")
     link = re.search(r"http\S+/auth/invitation\?token=\S+", printed).group()
     page = open_page(service, expected=(400,))
@@ -152,7 +152,7 @@ def test_an_invitation_opens_the_account_that_an_operator_made(service, open_pag
     heading(page, "Account")
     assert page.get_by_text("boss@example.com, an administrator").is_visible()
     assert ways(page) == [("Google", "anna@example.com")]
-    # Once.
+    # The link works once.
     second = open_page(service, expected=(400,))
     second.goto(link)
     heading(second, "This invitation is no longer valid")

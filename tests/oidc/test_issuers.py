@@ -1,4 +1,4 @@
-"""The judge is honest: a plain client signs in, and what must be refused is refused."""
+"""Tests the issuers themselves: a plain client signs in, and invalid requests are rejected."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VERIFIER = secrets.token_urlsafe(48)
 
 
 class PlainClient:
-    """A relying party of a few lines, with nothing of ours in it."""
+    """A minimal relying party without code of Combine."""
 
     def __init__(self, issuer, secret=CLIENT_SECRET):
         self.issuer = issuer
@@ -82,7 +82,7 @@ def issuer(request):
     return issuer
 
 
-def test_google_says_who_it_is(google, browser):
+def test_google_issues_correct_claims(google, browser):
     google.register(SERVICE)
     google.account("anna", email="anna@example.com", email_verified=True, hd="example.com")
     client = PlainClient(google)
@@ -98,7 +98,7 @@ def test_google_says_who_it_is(google, browser):
     assert claims["name"] == "Anna"
 
 
-def test_microsoft_names_the_issuer_by_a_template(microsoft, browser):
+def test_microsoft_uses_a_template_as_issuer(microsoft, browser):
     microsoft.register(SERVICE)
     microsoft.account("anna", email="anna@example.com", xms_edov=True)
     client = PlainClient(microsoft)
@@ -112,7 +112,7 @@ def test_microsoft_names_the_issuer_by_a_template(microsoft, browser):
     assert "email_verified" not in claims
 
 
-def test_people_of_another_tenant_come_from_another_issuer(microsoft, browser):
+def test_users_of_another_tenant_have_another_issuer(microsoft, browser):
     microsoft.reset(tenant=OTHER_TENANT)
     microsoft.register(SERVICE)
     microsoft.account("anna", email="anna@example.com")
@@ -121,33 +121,33 @@ def test_people_of_another_tenant_come_from_another_issuer(microsoft, browser):
     assert claims["tid"] == OTHER_TENANT
 
 
-def test_a_fresh_sign_in_is_dated(issuer, browser):
+def test_a_sign_in_has_an_auth_time(issuer, browser):
     client = PlainClient(issuer)
     client.claims(browser)
     assert "auth_time" in client.claims(browser, prompt="login", max_age="0")
 
 
 @pytest.mark.parametrize("prompt", ["login", "select_account"])
-def test_who_is_signed_in_is_asked_again_on_demand(issuer, browser, prompt):
+def test_a_signed_in_user_is_asked_again_on_request(issuer, browser, prompt):
     client = PlainClient(issuer)
     assert client.claims(browser)["sub"] == f"{issuer.name}-anna"
     issuer.account("ben", email="ben@example.com")
     assert client.claims(browser, "ben", prompt=prompt)["sub"] == f"{issuer.name}-ben"
 
 
-def test_the_answer_names_the_issuer(issuer, browser):
+def test_the_callback_names_the_issuer(issuer, browser):
     answer = PlainClient(issuer).callback(browser)
     tenant = issuer.issuer.replace("{tenantid}", TENANT)
     assert answer == {"code": answer["code"], "state": "a-state", "iss": tenant}
 
 
-def test_a_denial_comes_back(issuer, browser):
+def test_a_denial_is_sent_to_the_client(issuer, browser):
     answer = PlainClient(issuer).callback(browser, account=None)
     assert answer["error"] == "access_denied"
     assert answer["state"] == "a-state"
 
 
-def test_a_code_is_good_once_and_with_its_verifier_alone(issuer, browser):
+def test_a_code_works_once_and_only_with_its_verifier(issuer, browser):
     client = PlainClient(issuer)
     code = client.callback(browser)["code"]
     client.exchange(code)
@@ -158,7 +158,7 @@ def test_a_code_is_good_once_and_with_its_verifier_alone(issuer, browser):
         client.exchange(code, verifier=secrets.token_urlsafe(48))
 
 
-def test_a_wrong_secret_is_refused(issuer, browser):
+def test_a_wrong_secret_is_rejected(issuer, browser):
     client = PlainClient(issuer, secret="not-the-secret")
     code = client.callback(browser)["code"]
     with pytest.raises(Exception, match="invalid_client"):
@@ -172,7 +172,7 @@ def test_a_wrong_secret_is_refused(issuer, browser):
         ({"client_id": "another"}, "client"),
     ],
 )
-def test_a_client_that_is_not_registered_so_stays_with_the_provider(issuer, browser, changed, told):
+def test_an_unregistered_redirect_uri_is_rejected(issuer, browser, changed, told):
     url = requests.Request(url=PlainClient(issuer).authorization_url()).prepare().url
     address, _, query = url.partition("?")
     parameters = {name: value for name, (value,) in parse_qs(query).items()} | changed
@@ -181,7 +181,7 @@ def test_a_client_that_is_not_registered_so_stays_with_the_provider(issuer, brow
     assert told in answer.text
 
 
-def test_without_pkce_there_is_no_code(issuer, browser):
+def test_a_request_without_pkce_gets_no_code(issuer, browser):
     client = PlainClient(issuer)
     address, _, query = client.authorization_url().partition("?")
     parameters = {name: value for name, (value,) in parse_qs(query).items()}
@@ -190,7 +190,7 @@ def test_without_pkce_there_is_no_code(issuer, browser):
     assert "error=invalid_request" in answer.headers["Location"]
 
 
-def test_keys_rotate_with_overlap_and_without(issuer, browser):
+def test_keys_rotate_with_and_without_overlap(issuer, browser):
     client = PlainClient(issuer)
     (first,) = client.jwks()["keys"]
     issuer.rotate_keys(overlap=True)
@@ -205,7 +205,7 @@ def test_keys_rotate_with_overlap_and_without(issuer, browser):
         jwt.decode(token, KeySet.import_key_set({"keys": [second]}), algorithms=["RS256"])
 
 
-def test_faults_come_and_go(issuer):
+def test_faults_start_and_end(issuer):
     url = issuer.discovery_url
     issuer.fail("discovery", status=500, body="<h1>Oops</h1>", times=1)
     assert requests.get(url, timeout=20).status_code == 500

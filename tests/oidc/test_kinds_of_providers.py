@@ -1,4 +1,4 @@
-"""Providers that differ from Google and Microsoft, as the certified oidc-provider plays them."""
+"""Tests providers that differ from Google and Microsoft, simulated by the certified oidc-provider."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ skip_without_node()
 
 
 def acme(google: Issuer, **more: str) -> dict[str, str]:
-    """The settings of a service that knows the issuer as a provider of its own."""
+    """Return the settings of a service with the issuer as another provider."""
     return {
         "AUTH_PROVIDERS": "acme",
         "ACME_ISSUER": google.issuer,
@@ -25,18 +25,18 @@ def acme(google: Issuer, **more: str) -> dict[str, str]:
     }
 
 
-def introduce(google: Issuer, service: Any, **client: Any) -> None:
-    """Make the issuer know the service and one person."""
+def register_with(google: Issuer, service: Any, **client: Any) -> None:
+    """Register the service and one user with the issuer."""
     google.register(
         service.url, **{"redirect_uris": [f"{service.url}/auth/acme/callback"], **client}
     )
     google.account("anna", email="anna@example.com", email_verified=True)
 
 
-def test_thin_id_tokens(serve, new_visitor, google):
+def test_claims_may_come_from_userinfo(serve, new_visitor, google):
     service = serve(**acme(google))
     google.reset(thin=True)
-    introduce(google, service)
+    register_with(google, service)
     visitor = new_visitor(service)
     visitor.sign_in("acme", "anna")
     assert (visitor.me()["name"], visitor.me()["email"]) == ("Anna", "anna@example.com")
@@ -44,10 +44,10 @@ def test_thin_id_tokens(serve, new_visitor, google):
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "ES384", "PS256"])
-def test_other_algorithms(serve, new_visitor, google, algorithm):
+def test_other_signature_algorithms_work(serve, new_visitor, google, algorithm):
     service = serve(**acme(google, ACME_ALGORITHMS=f"RS256 {algorithm}"))
     google.reset(algorithm=algorithm)
-    introduce(google, service, id_token_signed_response_alg=algorithm)
+    register_with(google, service, id_token_signed_response_alg=algorithm)
     visitor = new_visitor(service)
     visitor.sign_in("acme", "anna")
     assert visitor.me()["name"] == "Anna"
@@ -58,12 +58,12 @@ def test_other_algorithms(serve, new_visitor, google, algorithm):
 
 
 @pytest.mark.parametrize("kind", ["RSA", "EC"])
-def test_a_key_in_place_of_the_secret(serve, new_visitor, google, tmp_path, kind):
+def test_a_private_key_may_replace_the_secret(serve, new_visitor, google, tmp_path, kind):
     key = (RSAKey if kind == "RSA" else ECKey).generate_key(2048 if kind == "RSA" else "P-256")
     file = tmp_path / "client.pem"
     file.write_bytes(key.as_pem(private=True))
     service = serve(**acme(google, ACME_CLIENT_SECRET="", ACME_CLIENT_KEY_FILE=str(file)))
-    introduce(
+    register_with(
         google,
         service,
         client_secret=None,
@@ -76,16 +76,16 @@ def test_a_key_in_place_of_the_secret(serve, new_visitor, google, tmp_path, kind
     assert visitor.me()["name"] == "Anna"
 
 
-def test_discovery_and_issuer_apart(serve, new_visitor, google):
+def test_the_discovery_address_may_differ_from_the_issuer(serve, new_visitor, google):
     address = f"{google.origin}/b2c_1_sign_in/.well-known/openid-configuration"
     service = serve(**acme(google, ACME_DISCOVERY_URL=address))
-    introduce(google, service)
+    register_with(google, service)
     visitor = new_visitor(service)
     visitor.sign_in("acme", "anna")
     assert visitor.me()["name"] == "Anna"
 
 
-def test_a_new_registration_at_entra(service, new_visitor, microsoft):
+def test_users_are_recognized_after_a_new_registration_at_entra(service, new_visitor, microsoft):
     known = {"oid": "1f9c4b6e-3a3a-4c7e-9a70-6d0f4be0a111", "email": "carla@example.com"}
     ids = []
     for sub in ("of-the-first-registration", "of-the-second"):

@@ -1,4 +1,4 @@
-"""The pages of the sign-in in every size and colour; and what other sites can do to them: nothing."""
+"""Tests the sign-in pages in every size and color scheme, and against attacks of other sites."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WIDE = {"width": 1280, "height": 800}
 
 @pytest.fixture
 def other_site():
-    """``other_site("<p>...")``: the address of a page with that, on neither ours nor an issuer's host."""
+    """``other_site("<p>...")``: the address of a page with this content, on a host of its own."""
     servers = []
 
     def serve(body):
@@ -49,7 +49,7 @@ def other_site():
 
 
 def must_fit(page):
-    """No page is wider than the window; one heading of the first rank, and no rank is left out."""
+    """Check that no page is wider than the window, and that its headings are in order."""
     page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
     for viewport in (NARROW, WIDE):
         page.set_viewport_size(viewport)
@@ -96,7 +96,7 @@ def test_every_page_fits_every_screen(service, open_page, google):
         must_fit(page)
 
 
-def test_the_cookies_are_out_of_reach(service, open_page):
+def test_scripts_cannot_read_the_cookies(service, open_page):
     page = open_page(service)
     sign_in(page, "Google", "anna")
     cookies = page.context.cookies(service.url)
@@ -107,8 +107,8 @@ def test_the_cookies_are_out_of_reach(service, open_page):
     assert page.evaluate("document.cookie") == ""
 
 
-def test_outside_of_development_the_cookies_belong_to_the_host(serve, open_page):
-    # Chromium takes loopback for as safe as https.
+def test_deployed_cookies_belong_to_the_host(serve, open_page):
+    # Chromium considers loopback as safe as https.
     page = open_page(serve(ENVIRONMENT="test"))
     sign_in(page, "Microsoft", "ben")
     cookies = page.context.cookies()
@@ -120,7 +120,7 @@ def test_outside_of_development_the_cookies_belong_to_the_host(serve, open_page)
 
 
 @pytest.mark.parametrize("path", ["/auth/sign-out", "/auth/google/start", "/account/sessions/end"])
-def test_another_site_can_press_no_button(service, open_page, other_site, path):
+def test_another_site_cannot_submit_a_form(service, open_page, other_site, path):
     page = open_page(service, expected=(400, 403, 404))
     sign_in(page, "Google", "anna")
     trap = f'<form method="post" action="{service.url}{path}"><button>Win</button></form>'
@@ -132,10 +132,10 @@ def test_another_site_can_press_no_button(service, open_page, other_site, path):
     heading(page, "Account")
 
 
-def test_another_site_can_show_no_page_in_a_frame(service, open_page, other_site):
+def test_another_site_cannot_frame_a_page(service, open_page, other_site):
     page = open_page(service)
     sign_in(page, "Google", "anna")
-    # A context of its own: here a complaint is right.
+    # Use a separate context, because a reported problem is expected here.
     outside = page.context.browser.new_context(storage_state=page.context.storage_state())
     framing = outside.new_page()
     with framing.expect_console_message(lambda message: "frame-ancestors" in message.text):

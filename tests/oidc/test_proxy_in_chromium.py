@@ -1,4 +1,4 @@
-"""Signing in with Chromium behind a proxy that ends TLS and does not say so."""
+"""Tests sign-in in Chromium behind a TLS proxy that does not report itself."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if shutil.which("chromium") is None:
     pytest.skip("no Chromium here (Debian: apt-get install chromium)", allow_module_level=True)
 
 
-def test_every_form_leads_where_it_should(serve, open_page, google):
+def test_every_form_redirects_correctly(serve, open_page, google):
     port = free_port()
     url = f"https://localhost:{port}"
     service = serve(PUBLIC_URL=url, COMBINE_AUTH_LOCAL_SIGN_IN="false")
     google.register(url)
     with tls_proxy(port, int(service.environment["PORT"])):
-        # `open_page` fails the test for whatever the Content-Security-Policy blocks.
+        # `open_page` fails the test if the Content-Security-Policy blocks anything.
         page = open_page(service, ignore_https_errors=True)
         page.goto(f"{url}/projects")
         heading(page, "Sign in")
@@ -42,7 +42,7 @@ def test_every_form_leads_where_it_should(serve, open_page, google):
         assert len(warnings) == 1
         assert f"A request came for http://localhost:{port}" in warnings[0]
         assert "X-Forwarded-Proto" in warnings[0]
-        # The doctor is another process.
+        # The doctor is a separate process.
         told = combine(service, "doctor")
         assert "scheme_contradicts" in told
         assert f"contradicts_scheme.request: http://localhost:{port}" in told

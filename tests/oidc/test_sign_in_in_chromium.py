@@ -1,4 +1,4 @@
-"""Signing in and out by clicking, under the policies that the pages carry."""
+"""Tests sign-in and sign-out by clicking, under the policies of the pages."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if shutil.which("chromium") is None:
 
 @pytest.mark.parametrize(("title", "account"), [("Google", "anna"), ("Microsoft", "ben")])
 @pytest.mark.parametrize("scripts", [True, False])
-def test_sign_in_and_out(service, open_page, title, account, scripts):
+def test_a_user_signs_in_and_out(service, open_page, title, account, scripts):
     page = open_page(service, java_script_enabled=scripts)
     sign_in(page, title, account)
     assert page.get_by_text(f"{account}@example.com").first.is_visible()
     assert page.url.endswith("/account")
     sign_out(page)
-    # Neither does the browser show again what it has shown.
+    # The browser does not show the earlier page again either.
     page.go_back()
     heading(page, "Sign in")
     assert page.get_by_text(f"{account}@example.com").count() == 0
@@ -31,7 +31,7 @@ def test_sign_in_and_out(service, open_page, title, account, scripts):
     heading(page, "Sign in")
 
 
-def test_whoever_presses_cancel_reads_why_and_begins_again(service, open_page):
+def test_a_user_who_cancels_can_start_again(service, open_page):
     page = open_page(service, expected=(400,))
     page.goto("/projects")
     for title in ("Google", "Microsoft"):
@@ -44,7 +44,7 @@ def test_whoever_presses_cancel_reads_why_and_begins_again(service, open_page):
     sign_in(page, "Google", "anna")
 
 
-def test_two_tabs_at_once(service, open_page):
+def test_two_tabs_sign_in(service, open_page):
     first = open_page(service)
     second = first.context.new_page()
     for page, title in ((first, "Google"), (second, "Microsoft")):
@@ -54,12 +54,12 @@ def test_two_tabs_at_once(service, open_page):
     heading(second, "Account")
     agree(first, "anna")
     heading(first, "Account")
-    # The last one counts, in all tabs.
+    # The last sign-in counts, in all tabs.
     second.reload()
     assert second.get_by_text("anna@example.com").first.is_visible()
 
 
-def test_a_browser_that_lost_its_cookies_is_told_so(service, open_page):
+def test_lost_cookies_are_explained(service, open_page):
     page = open_page(service, expected=(400,))
     page.goto("/account")
     go_to_provider(page, "Google")
@@ -69,7 +69,7 @@ def test_a_browser_that_lost_its_cookies_is_told_so(service, open_page):
     sign_in(page, "Google", "anna")
 
 
-def test_a_provider_that_is_away_is_said_to_be(serve, open_page, google):
+def test_an_unreachable_provider_is_explained(serve, open_page, google):
     google.stop()
     page = open_page(serve(), expected=(503,))
     page.goto("/account")
@@ -79,7 +79,7 @@ def test_a_provider_that_is_away_is_said_to_be(serve, open_page, google):
     sign_in(page, "Microsoft", "ben")
 
 
-def test_sign_out_of_the_provider_too(service, open_page):
+def test_a_user_signs_out_of_the_provider(service, open_page):
     page = open_page(service)
     sign_in(page, "Microsoft", "ben")
     sign_out(page)
@@ -89,7 +89,7 @@ def test_sign_out_of_the_provider_too(service, open_page):
     go_to_provider(page, "Microsoft")
 
 
-def test_a_disabled_user_is_out_at_the_next_click(service, open_page):
+def test_a_disabled_user_is_rejected_at_the_next_click(service, open_page):
     page = open_page(service, expected=(403,))
     sign_in(page, "Google", "anna")
     combine(service, "user", "disable", "anna@example.com")

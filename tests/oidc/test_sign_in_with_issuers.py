@@ -1,4 +1,4 @@
-"""Signing in with issuers that are not ours, over HTTP."""
+"""Tests sign-in with independent issuers over HTTP."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ THIRD_TENANT = "11111111-2222-4333-8444-555555555555"
 
 
 def changed(url, **parameters):
-    """The address with other parameters; ``None`` takes one away."""
+    """Return the address with other parameters. ``None`` removes one."""
     parts = urlsplit(url)
     query = {name: value for name, (value,) in parse_qs(parts.query).items()} | parameters
     kept = {name: value for name, value in query.items() if value is not None}
     return urlunsplit(parts._replace(query=urlencode(kept)))
 
 
-def test_who_signs_in_is_the_same_each_time(service, new_visitor):
+def test_a_user_keeps_the_same_account(service, new_visitor):
     for provider, name in (("google", "anna"), ("microsoft", "ben")):
         visitor = new_visitor(service)
         answer = visitor.sign_in(provider, name, next_path="/projects")
@@ -39,10 +39,10 @@ def test_who_signs_in_is_the_same_each_time(service, new_visitor):
     assert CLIENT_SECRET not in service.log()
 
 
-def test_the_subject_is_who_and_the_address_is_not(service, new_visitor, google):
+def test_the_subject_identifies_a_user_and_the_address_does_not(service, new_visitor, google):
     anna = new_visitor(service)
     anna.sign_in("google", "anna")
-    # She marries, and her account follows; then somebody else gets her old address.
+    # She changes her name, and her account follows. Then another user gets her old address.
     google.account("anna", email="anna.b@example.com", email_verified=True)
     later = new_visitor(service)
     later.sign_in("google", "anna")
@@ -52,16 +52,14 @@ def test_the_subject_is_who_and_the_address_is_not(service, new_visitor, google)
     other = new_visitor(service)
     other.sign_in("google", "other")
     assert other.me()["id"] != anna.me()["id"]
-    # A third one does not get the account that has the address now.
+    # A third user does not get the account that has the address now.
     google.account("third", email="anna@example.com", email_verified=True)
     third = new_visitor(service)
     assert third.failure(third.sign_in("google", "third")) == ("email_in_use", 409)
     assert third.me() is None
 
 
-def test_an_address_that_nobody_verified_is_not_taken_for_theirs(
-    service, new_visitor, google, microsoft
-):
+def test_an_unverified_address_is_not_used(service, new_visitor, google, microsoft):
     google.account("liar", email="ben@example.com", email_verified=False)
     microsoft.account("owner", email="anna@example.com")
     strangers = []
@@ -70,7 +68,7 @@ def test_an_address_that_nobody_verified_is_not_taken_for_theirs(
         visitor.sign_in(provider, name)
         strangers.append(visitor.me())
         assert strangers[-1]["email"].endswith("@unverified.invalid")
-    # Those to whom the addresses belong get accounts of their own, with them.
+    # The owners of the addresses get accounts with these addresses.
     for provider, name in (("google", "anna"), ("microsoft", "ben")):
         visitor = new_visitor(service)
         visitor.sign_in(provider, name)
@@ -78,7 +76,7 @@ def test_an_address_that_nobody_verified_is_not_taken_for_theirs(
         assert visitor.me()["id"] not in [stranger["id"] for stranger in strangers]
 
 
-def test_whoever_says_no_is_not_signed_in(service, new_visitor):
+def test_a_user_who_denies_is_not_signed_in(service, new_visitor):
     for provider in ("google", "microsoft"):
         visitor = new_visitor(service)
         denied = visitor.get(visitor.deny(visitor.start(provider)))
@@ -88,25 +86,25 @@ def test_whoever_says_no_is_not_signed_in(service, new_visitor):
     assert visitor.me()["name"] == "Ben"
 
 
-def test_a_code_and_a_state_are_good_once(service, new_visitor):
+def test_a_code_and_a_state_work_once(service, new_visitor):
     visitor = new_visitor(service)
     first = visitor.agree(visitor.start("google"), "anna")
     assert visitor.get(first).status_code == 303
     me = visitor.me()
-    # The same address again, as the back button asks for it: no harm to who is inside.
+    # The back button requests the same address again, which does not affect the signed-in user.
     assert urlsplit(visitor.get(first).headers["Location"]).path == "/account"
     assert visitor.me() == me
-    # In another browser that address is worth nothing.
+    # The address is useless in another browser.
     stranger = new_visitor(service)
     assert stranger.failure(stranger.get(first)) == ("state_mismatch", 400)
-    # And the provider gives nothing for the code of before, in whatever attempt it comes.
+    # The provider rejects the old code in every attempt.
     code = parse_qs(urlsplit(first).query)["code"][0]
     second = stranger.agree(stranger.start("google"), "anna")
     assert stranger.failure(stranger.get(changed(second, code=code))) == ("login_expired", 400)
     assert stranger.me() is None
 
 
-def test_the_provider_refuses_a_verifier_that_is_not_that_of_the_challenge(service, new_visitor):
+def test_the_provider_rejects_a_wrong_verifier(service, new_visitor):
     visitor = new_visitor(service)
     started = visitor.start("google")
     other = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
@@ -116,7 +114,7 @@ def test_the_provider_refuses_a_verifier_that_is_not_that_of_the_challenge(servi
     assert visitor.me() is None
 
 
-def test_an_answer_with_another_nonce_or_issuer_is_refused(service, new_visitor, microsoft):
+def test_a_response_with_another_nonce_or_issuer_is_rejected(service, new_visitor, microsoft):
     visitor = new_visitor(service)
     started = visitor.start("google")
     started.headers["Location"] = changed(started.headers["Location"], nonce="planted")
@@ -128,7 +126,7 @@ def test_an_answer_with_another_nonce_or_issuer_is_refused(service, new_visitor,
     assert visitor.me() is None
 
 
-def test_a_browser_that_lost_its_cookies_begins_again(service, new_visitor):
+def test_a_browser_without_its_cookies_starts_again(service, new_visitor):
     visitor = new_visitor(service)
     back = visitor.agree(visitor.start("google"), "anna")
     visitor.forget_cookies()
@@ -139,7 +137,7 @@ def test_a_browser_that_lost_its_cookies_begins_again(service, new_visitor):
     assert visitor.me()["name"] == "Anna"
 
 
-def test_two_tabs_at_once_both_arrive(service, new_visitor):
+def test_two_tabs_both_sign_in(service, new_visitor):
     visitor = new_visitor(service)
     with_google = visitor.start("google", "/projects")
     with_microsoft = visitor.start("microsoft", "/account")
@@ -152,7 +150,7 @@ def test_two_tabs_at_once_both_arrive(service, new_visitor):
 
 
 @pytest.mark.slow
-def test_only_the_listed_tenants_and_domains_may_come(serve, new_visitor, google, microsoft):
+def test_only_listed_tenants_and_domains_are_accepted(serve, new_visitor, google, microsoft):
     service = serve(
         MICROSOFT_TENANTS=f"{TENANT} {THIRD_TENANT}", GOOGLE_HOSTED_DOMAINS="example.com"
     )
@@ -173,7 +171,7 @@ def test_only_the_listed_tenants_and_domains_may_come(serve, new_visitor, google
     assert visitor.me() is None
 
 
-def test_the_same_subject_of_two_tenants_is_two_people(service, new_visitor, microsoft):
+def test_the_same_subject_in_two_tenants_is_two_users(service, new_visitor, microsoft):
     ids = set()
     for tenant in (TENANT, OTHER_TENANT):
         microsoft.reset(tenant=tenant)
@@ -186,7 +184,7 @@ def test_the_same_subject_of_two_tenants_is_two_people(service, new_visitor, mic
 
 
 @pytest.mark.slow
-def test_the_first_administrator_is_whoever_the_settings_name(serve, new_visitor, google):
+def test_the_settings_name_the_first_administrator(serve, new_visitor, google):
     service = serve(ADMIN_SUBJECTS=f"{google.issuer}|google-anna")
     google.account("eve", email="eve@example.com", email_verified=True)
     for name, is_admin in (("eve", False), ("anna", True)):
@@ -196,7 +194,7 @@ def test_the_first_administrator_is_whoever_the_settings_name(serve, new_visitor
         assert ("an administrator" in page) is is_admin
 
 
-def test_a_registration_that_is_wrong_says_what_to_mend(service, new_visitor, google):
+def test_a_wrong_registration_is_reported_with_the_remedy(service, new_visitor, google):
     google.register(service.url, client_secret="was-renewed-in-the-console")
     visitor = new_visitor(service)
     answer = visitor.sign_in("google", "anna")
@@ -208,13 +206,13 @@ def test_a_registration_that_is_wrong_says_what_to_mend(service, new_visitor, go
     (line,) = [line for line in service.log().splitlines() if "invalid_client" in line]
     assert request_id in line
     assert CLIENT_SECRET not in page.text + service.log()
-    # The other provider is not touched by that.
+    # The other provider is not affected.
     visitor.sign_in("microsoft", "ben")
     assert visitor.me()["name"] == "Ben"
 
 
 @pytest.mark.parametrize("how", ["not registered here", "unknown client"])
-def test_what_the_provider_refuses_by_itself_does_not_come_back(service, new_visitor, google, how):
+def test_errors_shown_by_the_provider_cause_no_callback(service, new_visitor, google, how):
     changes = {"redirect_uris": ["http://127.0.0.1:1/auth/google/callback"]}
     google.register(service.url, **(changes if how.startswith("not") else {"client_id": "another"}))
     visitor = new_visitor(service)
@@ -225,8 +223,8 @@ def test_what_the_provider_refuses_by_itself_does_not_come_back(service, new_vis
 
 
 @pytest.mark.slow
-def test_any_provider_will_do_whatever_its_secret_is_made_of(serve, new_visitor, google):
-    # In HTTP Basic both parts are form-encoded first (RFC 6749, 2.3.1).
+def test_any_characters_in_a_client_secret_work(serve, new_visitor, google):
+    # In HTTP Basic, both parts are form-encoded first (RFC 6749, 2.3.1).
     secret = "of:the+tests/100%25&what=not~really"
     service = serve(
         AUTH_PROVIDERS="acme microsoft",

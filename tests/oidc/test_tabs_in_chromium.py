@@ -1,4 +1,4 @@
-"""What people do with tabs and buttons while they sign in, in Chromium."""
+"""Tests tabs, buttons and double clicks during sign-in in Chromium."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if shutil.which("chromium") is None:
 
 
 def one_of(page: Any, *names: str) -> str:
-    """Wait for a page with one of these headings; which one it is."""
+    """Wait for a page with one of these headings, and return its heading."""
     headings = page.get_by_role("heading", level=1)
     shown = headings.filter(has_text=names[0])
     for name in names[1:]:
@@ -29,7 +29,7 @@ def one_of(page: Any, *names: str) -> str:
 
 
 def press(page: Any, title: str) -> None:
-    """Go to the provider, and press the button again if the page asks for that."""
+    """Go to the provider. Press the button again if the page asks for it."""
     page.get_by_role("button", name=f"Sign in with {title}").click()
     again = page.get_by_text("Press the button again")
     arrived = page.get_by_label("Account")
@@ -39,8 +39,8 @@ def press(page: Any, title: str) -> None:
         arrived.wait_for()
 
 
-def test_two_first_tabs_that_open_at_once(service, open_page):
-    """As a browser does that restores its tabs: both ask before either has a cookie."""
+def test_two_new_tabs_opened_in_parallel_sign_in(service, open_page):
+    """A browser that restores its tabs does this: both requests come without a cookie."""
     page = open_page(service, expected=(400,))
     addresses = [f"{service.url}/projects", f"{service.url}/account"]
     with page.context.expect_event("page", lambda one: len(one.context.pages) == 3):
@@ -48,7 +48,7 @@ def test_two_first_tabs_that_open_at_once(service, open_page):
     tabs = page.context.pages[1:]
     for tab in tabs:
         heading(tab, "Sign in")
-    # Both are at the provider before either comes back.
+    # Both tabs are at the provider before one returns.
     for tab in tabs:
         press(tab, "Google")
     for tab in tabs:
@@ -56,7 +56,7 @@ def test_two_first_tabs_that_open_at_once(service, open_page):
         assert one_of(tab, "Projects", "Account") in {"Projects", "Account"}
 
 
-def test_a_stale_second_tab(service, open_page):
+def test_a_stale_second_tab_is_explained(service, open_page):
     page = open_page(service, expected=(400,))
     stale = page.context.new_page()
     for tab in (page, stale):
@@ -70,7 +70,7 @@ def test_a_stale_second_tab(service, open_page):
     heading(stale, "Account")
 
 
-def test_a_double_click_on_our_button(service, open_page):
+def test_a_double_click_on_the_button_signs_in(service, open_page):
     page = open_page(service)
     page.goto("/account")
     page.get_by_role("button", name="Sign in with Google").dblclick()
@@ -78,8 +78,8 @@ def test_a_double_click_on_our_button(service, open_page):
     heading(page, "Account")
 
 
-def test_a_double_click_at_the_provider(service, open_page):
-    """The second click may cut off the first callback. Then a page says that this sign-in is over."""
+def test_a_double_click_at_the_provider_is_harmless(service, open_page):
+    """The second click may abort the first callback. Then a page reports that the sign-in has ended."""
     page = open_page(service, expected=(400,))
     page.goto("/account")
     go_to_provider(page, "Google")
@@ -91,8 +91,8 @@ def test_a_double_click_at_the_provider(service, open_page):
         sign_in(page, "Google", "anna")
 
 
-def test_back_after_the_callback(service, open_page):
-    # The provider says by itself that its page was finished before.
+def test_the_back_button_after_the_callback_is_harmless(service, open_page):
+    # The provider itself reports that its page was finished before.
     page = open_page(service, expected=(400,))
     sign_in(page, "Google", "anna")
     page.go_back()

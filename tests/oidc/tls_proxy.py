@@ -1,4 +1,4 @@
-"""A proxy that ends TLS and says nothing of it: it passes on the bytes that it has decrypted."""
+"""A TLS proxy that does not report itself: it passes on the decrypted bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CERTIFICATE = Path(__file__).parents[1] / "functional/health/certificates/good.
 
 @contextmanager
 def tls_proxy(listens_at: int, backend_port: int) -> Iterator[str]:
-    """The proxy's address, ``https://localhost:PORT``; it listens within the block."""
+    """Run the proxy for the block. Yield its address, ``https://localhost:PORT``."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:

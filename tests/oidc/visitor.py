@@ -1,4 +1,4 @@
-"""Somebody with a browser, without the browser: an HTTP client that keeps cookies and sends forms."""
+"""A user without a browser: an HTTP client that stores cookies and submits forms."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_STEPS = 10
 
 
 class Visitor:
-    """One browser, with cookies of its own.
+    """A browser with cookies of its own.
 
     :param origin: the service, such as ``http://127.0.0.1:40123``
     """
@@ -26,13 +26,13 @@ class Visitor:
         self.session.headers["User-Agent"] = "Visitor/1.0"
 
     def get(self, path: str, **options: Any) -> requests.Response:
-        """One answer, of the service for a path; not that to which it may lead."""
+        """Return one response, without following redirects. A path belongs to the service."""
         return self.session.get(
             urljoin(self.origin, path), allow_redirects=False, timeout=_TIMEOUT_S, **options
         )
 
     def send(self, form: Form, **fields: str) -> requests.Response:
-        """Fill the form in and send it; the answer, not that to which it may lead."""
+        """Fill in and submit the form. Return the response without following redirects."""
         return self.session.request(
             form.method,
             form.action,
@@ -43,7 +43,7 @@ class Visitor:
         )
 
     def follow(self, answer: requests.Response, until: str = "\0") -> requests.Response:
-        """Go where the answer leads; stop at a page, or before an address that contains ``until``."""
+        """Follow the redirects up to a page, or to an address that contains ``until``."""
         for _ in range(_MOST_STEPS):
             if submits_itself(answer):
                 (form,) = forms_of(answer)
@@ -55,24 +55,24 @@ class Visitor:
         raise AssertionError(f"led on and on, at last to {answer.url}")
 
     def start(self, provider: str, next_path: str = "/account") -> requests.Response:
-        """Press the button of this provider; what the service answers."""
+        """Press the button of this provider, and return the response of the service."""
         page = self.get(f"/auth/sign-in?next={next_path}")
         assert page.status_code == 200, page.text
         return self.send(form_to(page, f"/auth/{provider}/start"))
 
     def agree(self, started: requests.Response, account: str) -> str:
-        """Sign in at the provider; the address of the service to which it sends the browser."""
+        """Sign in at the provider, and return the address of the callback."""
         return self._answer(started, account=account)
 
     def deny(self, started: requests.Response) -> str:
-        """Press Cancel at the provider; the address of the service to which it sends the browser."""
+        """Press Cancel at the provider, and return the address of the callback."""
         return self._answer(started, cancel="yes")
 
     def _answer(self, started: requests.Response, **fields: str) -> str:
         assert started.is_redirect, f"{started.status_code} {started.text}"
         page = self.follow(started)
         (form,) = forms_of(page)
-        # What to do next is the provider's word from here on, until it leads to us.
+        # From here on, follow the provider until it redirects to the service.
         back = self.follow(self.send(form, **fields), until="/callback?")
         assert back.is_redirect, f"{back.status_code} {back.text}"
         assert back.headers["Location"].startswith(self.origin)
@@ -81,11 +81,11 @@ class Visitor:
     def sign_in(
         self, provider: str, account: str, next_path: str = "/account"
     ) -> requests.Response:
-        """The whole way; what the service answers at its end, before anything is followed."""
+        """Sign in completely, and return the last response of the service, without following it."""
         return self.get(self.agree(self.start(provider, next_path), account))
 
     def failure(self, answer: requests.Response) -> tuple[str, int]:
-        """Why a sign-in did not work, as the address of the page says, and the status of that page."""
+        """Return the code in the address of the error page, and the status of the page."""
         assert answer.is_redirect, f"{answer.status_code} {answer.text}"
         address = urlsplit(answer.headers["Location"])
         assert address.path == "/auth/error", answer.headers["Location"]
@@ -95,7 +95,7 @@ class Visitor:
         return code, page.status_code
 
     def me(self) -> dict[str, Any] | None:
-        """Who the service takes them for; ``None`` for nobody."""
+        """Return the current user, or ``None``."""
         answer = self.get("/api/v1/me")
         if answer.status_code == 401:
             return None
@@ -104,7 +104,7 @@ class Visitor:
         return me
 
     def forget_cookies(self) -> None:
-        """Lose those of the service; the provider still knows the browser."""
+        """Delete the cookies of the service. The provider still knows the browser."""
         self.session.cookies.clear(domain="127.0.0.1")
 
 
