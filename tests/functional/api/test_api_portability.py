@@ -380,7 +380,7 @@ def test_a_hostile_file_is_rejected_and_nothing_is_stored(name, check_rejected):
 
 @pytest.fixture
 def check_rejected(exported, sessions, sign_in, bring):
-    """``refuses(change, why)``: check that the changed file is rejected and nothing is stored."""
+    """``check_rejected(change, why)``: check that the changed file is rejected and nothing is stored."""
     carol = sign_in("carol@example.com")
     before = everything(sessions)
 
