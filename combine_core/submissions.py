@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from combine_core.comments import Comment, add_comment, clean_comment
-from combine_core.lines import LineVersion
+from combine_core.lines import LineVersion, find_line
 from combine_core.llm import ProviderRegistry
 from combine_core.projects import Project, create_project, find_owned_project
 from combine_core.runs import ModelLimits, Run, RunSource, RunState, start_run
@@ -123,6 +123,9 @@ def start_run_once(
 
     :raises InvalidRun, UnknownLine, UnknownModel, QueueFull: as :func:`combine_core.runs.start_run`
     """
+    # Before a value of the form reaches the database, which cannot read each text.
+    find_line(line)
+    providers.resolve(model)
     _take_turns(session, user_id)
     repeated = _repeated_run(session, project_id, line, source_ids, user_id, model=model)
     if repeated is not None:

@@ -93,7 +93,8 @@ class ProviderRegistry:
                 f"The provider {name} is not configured:",
                 f"{entry.provider.remedy}, or choose another model: {self._choices()}.",
             )
-        if entry.takes_model != bool(rest) or model.endswith("/") or rest != rest.strip():
+        is_written_well = rest == rest.strip() and rest.isprintable() and not model.endswith("/")
+        if entry.takes_model != bool(rest) or not is_written_well:
             raise UnknownModel(
                 model,
                 f"{shorten(model, 80)!r} is not a model string.",

@@ -74,7 +74,8 @@ class Imported:
 
 def _default(column: Column[Any]) -> Any:
     """Return the value of a column for the rows of older exports, which do not have it."""
-    return column.default.arg if isinstance(column.default, ColumnDefault) else None
+    default = column.default
+    return default.arg if isinstance(default, ColumnDefault) and default.is_scalar else None
 
 
 class Attempt:
@@ -365,7 +366,8 @@ class Attempt:
             raise self._error(f"has a content that does not fit its line: {error}"[:300]) from error
         if row["support"] is None:
             return
-        if row["support"] != count_verdicts(content).as_json():
+        is_judged = all("verdict" in statement for _, statement in located_statements(content))
+        if not is_judged or row["support"] != count_verdicts(content).as_json():
             raise self._error("counts other verdicts than its content has")
 
     def _review(self, row: dict[str, Any]) -> dict[str, Any]:

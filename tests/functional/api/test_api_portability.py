@@ -15,6 +15,7 @@ from sqlalchemy import delete, func, select, text
 from combine_auth.audit import AuditEvent
 from combine_core.database import Model
 from combine_core.deletion.erasure import erase_user
+from combine_core.documents.service import hash_of
 from combine_core.portability.archive import InvalidArchive
 from combine_core.portability.export import export_project
 from combine_core.portability.importing import import_project
@@ -442,7 +443,14 @@ def test_entries_that_are_not_plain_files_are_rejected(check_rejected):
     check_rejected(understated, "is damaged")
 
 
+def without_verdict(row):
+    del row["content"]["decisions"][0]["verdict"]
+    row["sha256"] = hash_of(row["content"])
+
+
 HOSTILE_ROWS = {
+    "no id": ("runs", lambda row: row.pop("id"), "no usable id"),
+    "no verdict": ("document_versions", without_verdict, "other verdicts"),
     "a source of another project": ("source_revisions", set_(source_id=OTHER), "not in the file"),
     "another project's document": ("document_versions", set_(document_id=OTHER), "not in the file"),
     "another project's run": ("calls", set_(run_id=OTHER), "not in the file"),

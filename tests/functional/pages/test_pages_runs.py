@@ -105,6 +105,14 @@ def test_a_form_sent_twice_starts_one_run(place, ada, slug, form_of):
     assert len(ada.get(f"/projects/{slug}").html.select("#runs .rows li")) == 2
 
 
+@pytest.mark.parametrize("field", ["line", "model"])
+def test_a_choice_that_no_database_can_store(place, ada, slug, form_of, field):
+    source = place.source(slug, ada)
+    form = start(ada.get(f"/projects/{slug}"), form_of, source)
+    form[field].force_value("\0")
+    assert form.submit(status=400).html.find(id=f"{field}-error")
+
+
 def test_a_full_queue_gets_503(place, ada, slug, form_of, monkeypatch):
     monkeypatch.setattr(runs_service, "MAX_LIVE_RUNS", 1)
     source = place.source(slug, ada)

@@ -80,6 +80,9 @@ def test_a_model_string_names_provider_and_model(model, name, rest):
         "extract/x",
         "Extract",
         "openai/ gpt",
+        "openai/gpt\0",
+        "openai/gpt\n4",
+        "openai/\ud800",
         " extract",
     ],
 )
