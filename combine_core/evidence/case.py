@@ -117,11 +117,13 @@ class Clause:
 
     def opposes(self, there: Facts) -> bool:
         """Check whether the clause has a word of which the text has only the opposite: "rose" and "fell"."""
-        stems = there.stems
+        stems, said, language = there.stems, self.facts.stems, self.language
+        pairs = [pair for stem in said for pair in language.opposites.get(stem, ())]
+        # "Agreed to adopt what had been proposed" has words of two stages.
+        stages = (pair for stem in said for pair in language.stages.get(stem, ()))
+        pairs += ((own, others - said) for own, others in stages)
         return self._opposes_preposition(there) or any(
-            others & stems and not own & stems
-            for word in self.facts.words
-            for own, others in self.language.opposites.get(word.stem, ())
+            others & stems and not own & stems for own, others in pairs
         )
 
     def opposes_attribute(self, there: Facts) -> bool:
@@ -198,6 +200,7 @@ class Ground:
         self._passages = passages
         # Whether every passage is a task that is not done yet.
         self.is_open = all(passage.open_task for passage in passages)
+        self.is_done = all(passage.done for passage in passages)
         self.facts = facts_of(self.text, language)
         known = " ".join(passage.known for passage in passages)
         self.known = facts_of(known, language)
@@ -221,8 +224,13 @@ class Ground:
     def stems(self) -> frozenset[str]:
         return self.facts.stems | self.known.stems
 
-    def holds_parts(self, stem: str) -> bool:
-        """Check whether the passages have the parts of this compound, or a compound with this word."""
+    def holds_form(self, stem: str) -> bool:
+        """Check for another form of the word, its parts, or a compound with it: "review" and "in-review"."""
+        parts = stem.split("-")
+        if len(parts) > 1 and self.stems.issuperset(map(self.language.stem, parts)):
+            return True
+        if any(self.language.alike(stem, other) for other in self.stems):
+            return True
         return self.language.compounds and (self._holds_each(stem) or self._holds_compound(stem))
 
     def _holds_each(self, compound: str) -> bool:
@@ -304,7 +312,8 @@ class Case:
 def _introduces(piece: str, language: Language) -> bool:
     """Check whether a part of a sentence only introduces the next one: "I think, "."""
     weakens = language.hedge.search(piece) or language.attribution.search(piece)
-    return weakens is not None and len(piece.split()) <= _FEW
+    proposes = language.proposal.search(piece)
+    return weakens is not None and proposes is None and len(piece.split()) <= _FEW
 
 
 def _goes_on_with_names(facts: Facts, language: Language) -> bool:

@@ -118,7 +118,7 @@ _POSSESSIVE = re.compile(r"['’]s?$")
 def facts_of(text: str, language: Language) -> Facts:
     """Parse ``text`` in ``language``. Quotation marks and marks of emphasis are ignored."""
     dates, without_dates = _take_dates(text, language)
-    times, rest = _take_times(without_dates)
+    times, rest = _take_times(without_dates, language)
     numbers = tuple(_numbers(rest, language))
     spans = [(number.start, number.end) for number in numbers]
     words = tuple(_words(rest, language, spans))
@@ -128,7 +128,7 @@ def facts_of(text: str, language: Language) -> Facts:
 def numbers_of(text: str, language: Language) -> Iterator[Number]:
     """Yield only the quantities of ``text``, which is much faster than :func:`facts_of`."""
     _, without_dates = _take_dates(text, language)
-    _, rest = _take_times(without_dates)
+    _, rest = _take_times(without_dates, language)
     yield from _numbers(rest, language)
 
 
@@ -174,8 +174,9 @@ def _date_of_digits(match: re.Match[str], pattern: re.Pattern[str]) -> Date | No
     return Date(day, month, year) if 1 <= month <= 12 and 1 <= day <= 31 else None
 
 
-def _take_times(text: str) -> tuple[list[int], str]:
-    times: list[int] = []
+def _take_times(text: str, language: Language) -> tuple[list[int], str]:
+    low = text.lower()
+    times = [time for word, time in language.times.items() if re.search(rf"\b{word}\b", low)]
     may_hold_one = ":" in text or _HALF_OR_HOUR.search(text)
     for match in list(_TIME.finditer(text)) if may_hold_one else ():
         hour = int(match["hour"])
@@ -184,7 +185,7 @@ def _take_times(text: str) -> tuple[list[int], str]:
             hour += 12
         elif half == "a" and hour == 12:
             hour = 0
-        times.append(hour * 60 + int(match["minute"] or match["minute2"] or 0))
+        times.append(hour % 24 * 60 + int(match["minute"] or match["minute2"] or 0))
         text = _blank(text, match)
     return times, text
 

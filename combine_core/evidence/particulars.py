@@ -15,8 +15,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 from itertools import dropwhile, groupby, islice, pairwise, permutations, takewhile
 
-from combine_core.evidence.case import Case, Clause, Ground
-from combine_core.evidence.facts import Date, Facts, Number, Word
+from combine_core.evidence.case import Case, Clause, Ground, figures_of
+from combine_core.evidence.facts import Date, Facts, Number, Word, facts_of
 from combine_core.language import Language
 
 # The number of letters that tell a German noun from others.
@@ -45,7 +45,11 @@ _LEADING = 2
 # A sentence with more clauses is a list.
 _LIST = 30
 _QUOTED = re.compile(r"[“\"„«]([^“”\"„«»]{2,80})[”\"“»]")
-_BEFORE = re.compile(r"(?:\b(from|to|by|von|auf|um|zu|nach)\s+)?$", re.IGNORECASE)
+_BEFORE = re.compile(r"(?:\b(from|to|by|von|auf|um|zu|nach)\s+(?:the\s+)?)?$", re.IGNORECASE)
+# Bounds that may stand after the figure: "9 degrees at most".
+_AFTER_FIGURES = ("at ", "max", "min", "höchst", "wenigst")
+# The most words from the subject to its verb.
+_TO_VERB = 4
 
 
 def another_number(case: Case) -> bool:
@@ -130,6 +134,7 @@ def _bound(text: str, start: int, language: Language) -> str:
             (len(text), name)
             for match in pattern.finditer(behind)
             if language.choice.match(match[0])
+            or (match[0].lower().startswith(_AFTER_FIGURES) and behind[match.end() :][:1] in ".,;")
         )
     return min(bounds, default=(0, ""))[1]
 
@@ -217,12 +222,11 @@ def _name_stands(word: Word, claim: Facts, ground: Ground) -> bool:
     if word.stem in ground.speakers:
         # The speaker is meant by "I", "we" and "our", or is named as the person who says or asks it.
         language = ground.language
+        asks = (language.attribution, language.reporting, language.open_question, language.request)
         return (
             ground.facts.says(language.first_person)
             or (ground.facts.says(language.possessive) and _owns(word, claim))
-            or any(
-                map(claim.says, (language.attribution, language.open_question, language.request))
-            )
+            or any(map(claim.says, asks))
         )
     return word.text.isupper() and _is_acronym(word.text, ground.facts)
 
@@ -421,6 +425,12 @@ def _torn(clause: Clause, places: Sequence[Clause]) -> bool:
             other.unit == number.unit and other.value not in clause.figures for other in others
         )
 
+    for kind in ("dates", "times"):
+        here = set(getattr(clause.facts, kind))
+        beside = [place for place in places if place.figures & (clause.figures - here)]
+        there = [set(getattr(place.facts, kind)) for place in beside]
+        if here and there and all(others and not others & here for others in there):
+            return True
     for number in clause.facts.numbers:
         for figure in clause.figures - {number.value} if number.known_unit else ():
             beside = [place for place in places if figure in place.figures]
@@ -448,7 +458,8 @@ def _in_context(facts: Facts, language: Language) -> list[tuple[str, tuple[str, 
         if written in language.stop_words:
             function = written
             continue
-        if content and before and function in language.prepositions:
+        is_new = content and written not in language.months
+        if is_new and before and function in language.prepositions:
             found.append((stem, (function, before)))
         function, before = "", stem
     return found
@@ -491,11 +502,12 @@ def another_subject(case: Case) -> bool:
         for (its, all_here), (other, all_there) in permutations(subjects, 2):
             # Subjects may share a word: "the firm Ash" and "the firm Elm".
             here, there = all_here - all_there, all_there - all_here
-            if there & case.claim.stems or not there or its.content <= here:
+            if not there or its.content <= here:
                 continue
             for clause in case.clauses:
                 says, own = clause.content - here, its.content - other.content
-                if here & clause.content and says & other.content and not says & own:
+                is_of_other = says & other.content and not says & own
+                if here & clause.content and is_of_other and not there & clause.content:
                     return True
     return False
 
@@ -510,18 +522,69 @@ def _subject_of(clause: Clause) -> frozenset[str]:
     return frozenset(word.stem for word in takewhile(lambda word: word.text[0].isupper(), leading))
 
 
-def another_person(case: Case) -> bool:
-    """Check for a name that joins two others: "Mia Diaz" for "Mia Lund, Omar Diaz"."""
-    text = case.ground.facts.text
-    for first, second in pairwise(case.claim.words):
-        if not (first.name or (first.content and first.start == 0)) or not second.name:
+def another_speaker(case: Case) -> bool:
+    """Check for another subject than the speaker: "Tom called Ann" for "I called Ann and Tom"."""
+    language, words = case.language, case.ground.facts.words
+    for clause in case.clauses:
+        names = _subject_of(clause) & case.ground.facts.stems
+        if not names or clause.facts.words[0].stem not in names:
             continue
-        if case.claim.text[first.start : second.start] != f"{first.text} ":
+        if names & case.ground.speakers or clause.facts.says(language.passive):
             continue
-        one, other = re.escape(first.text), re.escape(second.text)
-        if not (re.search(rf"\b{one}\b", text) and re.search(rf"\b{other}\b", text)):
-            continue
-        # The source may have a middle name.
-        if not re.search(rf"\b{one}(?:\s+[\w.]+)?\s+{other}\b", text):
+        said = [word for word in clause.facts.words if word.content and word.stem not in names]
+        verbs = {word.stem for word in islice(takewhile(lambda one: not one.name, said), _LEADING)}
+        for place, word in enumerate(words):
+            if word.stem not in verbs:
+                continue
+            for other in reversed(words[max(0, place - _TO_VERB) : place]):
+                if other.name and not language.first_person.fullmatch(other.text):
+                    break
+                if other.text.lower() in language.pronouns or other.stem in names:
+                    break
+                if language.first_person.fullmatch(other.text):
+                    return True
+    return False
+
+
+def another_topic(case: Case) -> bool:
+    """Check for a thing of another clause: "Uptime is 4%" for "uptime is logged, and waste is 4%"."""
+    for _, of_one in groupby(case.ground.clauses, key=lambda clause: clause.sentence):
+        for its, other in permutations(islice(of_one, _LIST), 2):
+            topic = _topic_of(its)
+            if not topic or topic & case.claim.stems:
+                continue
+            for clause in case.clauses:
+                said = _topic_of(clause)
+                rest = (clause.content | clause.figures) - said
+                own = (its.content | its.figures) - (other.content | other.figures)
+                moved = said & other.content and not said & its.content and rest & own
+                if moved and not rest & (other.content - its.content - said):
+                    return True
+    return False
+
+
+def _topic_of(clause: Clause) -> frozenset[str]:
+    """Return the content words before an auxiliary verb: "the north gate" of "the north gate was shut"."""
+    words, auxiliary = clause.facts.words, clause.language.auxiliary
+    before = list(takewhile(lambda word: word.text.lower() not in auxiliary, words))
+    if any(word.text.lower() in clause.language.pronouns for word in before):
+        return frozenset()
+    is_short = len(before) <= _TO_VERB + 1 and len(before) < len(words)
+    return frozenset(word.stem for word in before if word.content and is_short)
+
+
+def old_value(case: Case) -> bool:
+    """Check for the old value of a change: "it costs 5" for "the price rose from 5 to 7"."""
+    language = case.language
+    said = figures_of(case.claim)
+    if not said or case.claim.says(language.formerly):
+        return False
+    for match in language.change.finditer(case.ground.facts.text):
+        parts = match.groupdict()
+        old, new = (
+            figures_of(facts_of(parts[name] or parts[f"{name}2"] or "", language))
+            for name in ("old", "new")
+        )
+        if said & old - new and not said & new:
             return True
     return False

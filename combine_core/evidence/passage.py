@@ -21,6 +21,7 @@ class Passage:
     :ivar known: the headings, column names and time of the block
     :ivar titles: the headings alone
     :ivar open_task: whether the block is a task whose box is not checked
+    :ivar done: whether the block is a task whose box is checked
     :ivar silent: the code of the reason why the text is no evidence, or empty
     """
 
@@ -30,6 +31,7 @@ class Passage:
     titles: tuple[str, ...] = ()
     silent: str = ""
     open_task: bool = False
+    done: bool = False
 
 
 def passage_of(source: SourceText, place: Place) -> Passage:
@@ -53,11 +55,15 @@ def passage_of(source: SourceText, place: Place) -> Passage:
         text = source.text[start : _whole_sentences(source, last, place)[1]]
     text, speaker = plain_text(text).replace("\u00ad", ""), block.speaker
     open_task = block.done is False
-    is_item = source.text[block.start] in _MARKERS and text[:1].islower()
+    is_item = source.text[block.start] in _MARKERS and (
+        text[:1].islower()
+        or source.language.tasks.search(" ".join(block.headings[-1:])) is not None
+    )
     if speaker and (is_item or block.done is not None):
         # "- Raj: rotate the keys" names the owner of a task and no speaker.
         known, speaker, open_task = f"{speaker} — {known}", "", not block.done
-    return Passage(text, known, speaker, block.headings, open_task=open_task)
+    done = block.done is True
+    return Passage(text, known, speaker, block.headings, open_task=open_task, done=done)
 
 
 def _whole_sentences(source: SourceText, block: Block, place: Place) -> tuple[int, int]:

@@ -16,12 +16,12 @@ _NEAR = 2
 Sides = tuple[frozenset[str], frozenset[str]]
 
 
-def swaps_roles(clause: Terms, sentence: Terms, articles: Collection[str]) -> bool:
+def swaps_roles(clause: Terms, sentence: Terms, names: Collection[str], language: Language) -> bool:
     """Check whether two words of the clause, or the function words before them, are exchanged.
 
-    :param articles: the function words that do not show the role of a noun. Empty in German, where articles
-        show the role and the order of words does not
+    In German, articles show the role of a noun and the order of words does not.
     """
+    articles, directed = language.articles, language.directed
     counts = Counter(term.stem for term in sentence)
     places = {term.stem: place for place, term in enumerate(sentence) if counts[term.stem] == 1}
     known = [term for term in clause if term.stem in places]
@@ -29,12 +29,26 @@ def swaps_roles(clause: Terms, sentence: Terms, articles: Collection[str]) -> bo
     def now(term: Term) -> list[str]:
         return [word for word in term.before if word not in articles]
 
+    def sentence_at(term: Term) -> Term:
+        return sentence[places[term.stem]]
+
     def there(term: Term) -> list[str]:
-        return now(sentence[places[term.stem]])
+        return now(sentence_at(term))
 
     def exchange(one: Term, other: Term) -> bool:
         """Check for exchanged prepositions: "from Oslo to Bergen" and "from Bergen to Oslo"."""
-        return now(one) == there(other) != now(other) == there(one)
+        if now(one) and now(other):
+            return now(one) == there(other) != now(other) == there(one)
+        # "By the CFO, Mr Hale" and "by Mr Hale, the CFO" mean the same.
+        if (
+            not (one.stem in names and other.stem in names)
+            or abs(places[one.stem] - places[other.stem]) == 1
+        ):
+            return False
+        # "Weber handed it to Acme" and "Acme handed it to Weber".
+        here = [directed & set(term.before) for term in (one, other)]
+        before = [directed & set(sentence_at(term).before) for term in (one, other)]
+        return here == before[::-1] and here[0] != here[1]
 
     def cross(before: int, at: int, behind: int) -> bool:
         """Check whether only the words before and after the verb are exchanged."""
@@ -49,9 +63,7 @@ def swaps_roles(clause: Terms, sentence: Terms, articles: Collection[str]) -> bo
         is_plain = not any(now(term) for term in around if term.stem != verb.stem)
         return is_plain or exchange(one, other)
 
-    if any(
-        now(one) and now(other) and exchange(one, other) for one, other in combinations(known, 2)
-    ):
+    if any(exchange(one, other) for one, other in combinations(known, 2)):
         return True
     return bool(articles) and any(
         cross(before, at, behind)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property, lru_cache
 from importlib.resources import files
+from math import ceil
 from typing import TYPE_CHECKING
 
 from combine_core.yaml_files import load_yaml
@@ -24,6 +25,23 @@ kW MW kWh l ml Hz MHz GHz"""
 _SYMBOLS = {"$": "USD", "us$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"} | {
     unit.lower(): unit for unit in _AS_WRITTEN.split()
 }
+
+_WORD_LISTS = frozenset(
+    {
+        "stop_words",
+        "labels",
+        "articles",
+        "prepositions",
+        "titles",
+        "light",
+        "directed",
+        "auxiliary",
+        "pronouns",
+    }
+)
+# Words with this share of their letters in common, from the first on, are forms of one word.
+_ALIKE = 0.65
+_BEGINNING = 4
 
 # For the stem of a word, those that mean the same and those that exclude it; several pairs if it has
 # several meanings.
@@ -43,6 +61,8 @@ class Language:
     :ivar refusal: a verb that denies as "not" does: "rejected", "forbidden"
     :ivar irregular: for a form of a verb that no ending shows, its first form: "buy" for "bought"
     :ivar opposites: words that exclude each other: "rise" and "fall"
+    :ivar synonyms: for a word, another one that stands for it
+    :ivar stages: words for different stages of one matter: "proposed", "adopted" and "postponed"
     :ivar opposed_prepositions: say the opposite of the same noun: "before" and "after"
     :ivar circumstance: in a statement, may stand for a condition: "in case of"
     :ivar pivots: tell two sides apart, such as the cause and what it led to: "because", "than", "then"
@@ -69,6 +89,21 @@ class Language:
     :ivar weekdays: from Monday, which is 0
     :ivar titles: what stands before a name and is none
     :ivar document: what a source calls itself, in "the annex says"
+    :ivar reporting: in a statement, says that it is reported, as ``attribution`` does
+    :ivar change: a change from an old value to a new one
+    :ivar formerly: in a statement, says that a value is the old one
+    :ivar light: verbs of little meaning, such as "take place", and words for times
+    :ivar times: words for times of day, in minutes since midnight
+    :ivar tasks: in a heading, announces tasks
+    :ivar directed: prepositions that tell who gives from who gets
+    :ivar infinitive: "to" before a verb, which does not say that the thing is done
+    :ivar effected: words before an infinitive which do say so: "managed to"
+    :ivar infix: what a form of a verb has inside it, as "einzuladen" and "eingeladen" have
+    :ivar reported_future: "would", which says what was said to be
+    :ivar no: stands for the prefix of "unclear"
+    :ivar passive: the auxiliary verbs of the passive voice
+    :ivar pronouns: those that may be a subject, except the first person
+    :ivar auxiliary: verbs right behind a subject
     :ivar numbers: number words. "One" is left out: it is an article as well
     """
 
@@ -102,6 +137,21 @@ class Language:
     continuation: re.Pattern[str] = _NOTHING
     titles: frozenset[str] = frozenset()
     document: re.Pattern[str] = _NOTHING
+    reporting: re.Pattern[str] = _NOTHING
+    change: re.Pattern[str] = _NOTHING
+    formerly: re.Pattern[str] = _NOTHING
+    light: frozenset[str] = frozenset()
+    times: dict[str, int] = field(default_factory=dict)
+    tasks: re.Pattern[str] = _NOTHING
+    directed: frozenset[str] = frozenset()
+    infinitive: re.Pattern[str] = _NOTHING
+    effected: re.Pattern[str] = _NOTHING
+    infix: re.Pattern[str] = _NOTHING
+    reported_future: re.Pattern[str] = _NOTHING
+    no: str = ""
+    passive: re.Pattern[str] = _NOTHING
+    pronouns: frozenset[str] = frozenset()
+    auxiliary: frozenset[str] = frozenset()
     rate: re.Pattern[str] = _NOTHING
     open_question: re.Pattern[str] = _NOTHING
     circumstance: re.Pattern[str] = _NOTHING
@@ -115,7 +165,9 @@ class Language:
     conjunction: re.Pattern[str] = re.compile(r"[;,]\s+")
     negating_prefixes: tuple[str, ...] = ()
     irregular: dict[str, str] = field(default_factory=dict)
+    synonyms: dict[str, str] = field(default_factory=dict)
     opposites: Opposites = field(default_factory=dict)
+    stages: Opposites = field(default_factory=dict)
     opposed_prepositions: Opposites = field(default_factory=dict)
     absolutes: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = ()
     compounds: bool = False
@@ -156,14 +208,32 @@ class Language:
         return re.compile(rf"(?<!\w)({names})(?:[\s-]+([^\W\d_]+))?(?!\w)")
 
     @cached_property
+    def light_stems(self) -> frozenset[str]:
+        return self.stems(self.light)
+
+    @cached_property
     def stem(self) -> Callable[[str], str]:
         """Returns the stem of a word in lower case."""
         if not self.stemmer:
             return str
         # A source and the statements about it share most of their words.
-        return lru_cache(maxsize=10_000)(
-            lambda word: str(_stemmer(self.stemmer).stemWord(self.irregular.get(word, word)))
-        )
+        stemmed: Callable[[str], str] = _stemmer(self.stemmer).stemWord
+        first = {stemmed(word): stemmed(synonym) for word, synonym in self.synonyms.items()}
+
+        def stem_of(word: str) -> str:
+            stem = stemmed(self.irregular.get(word, word))
+            return first.get(stem, stem)
+
+        return lru_cache(maxsize=10_000)(stem_of)
+
+    def _without_infix(self, stem: str) -> str:
+        return self.infix.sub(lambda match: match[1] or "", stem)
+
+    def alike(self, one: str, other: str) -> bool:
+        """Check whether two stems are forms of one word: "decid" and "decis"."""
+        one, other = self._without_infix(one), self._without_infix(other)
+        shared = max(_BEGINNING, ceil(_ALIKE * max(len(one), len(other))))
+        return one == other or (len(one) >= shared and one[:shared] == other[:shared])
 
     def stems(self, words: Collection[str]) -> frozenset[str]:
         return frozenset(map(self.stem, words))
@@ -241,18 +311,24 @@ def _read(data: dict[str, object]) -> Language:
                 values[name] = tuple(_any_of([pivot]) for pivot in value)
             case list() if name == "negating_prefixes":
                 values[name] = tuple(value)
-            case list() if name == "irregular":
+            case list() if name in ("irregular", "synonyms"):
                 values[name] = {
                     form: first for first, *forms in map(str.split, value) for form in forms
                 }
-            case list() if name in ("opposites", "opposed_prepositions"):
-                forms = Language(stemmer=str(data["stemmer"]), irregular=values["irregular"])  # type: ignore[arg-type]
+            case list() if name in ("opposites", "stages", "opposed_prepositions"):
+                forms = Language(
+                    stemmer=str(data["stemmer"]),
+                    irregular=values["irregular"],  # type: ignore[arg-type]
+                    synonyms=values["synonyms"],  # type: ignore[arg-type]
+                )
                 values[name] = _opposites_in(value, forms)
             case list() if name in ("absolutes", "denied_equivalents"):
                 values[name] = tuple((_any_of(said), _any_of(there)) for said, there in value)
             case list():
                 values[name] = _any_of(value)
-            case str() if name in ("stop_words", "labels", "articles", "prepositions", "titles"):
+            case str() if name == "infix":
+                values[name] = re.compile(value) if value else _NOTHING
+            case str() if name in _WORD_LISTS:
                 values[name] = frozenset(value.split())
             case _:
                 values[name] = value

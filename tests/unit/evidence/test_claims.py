@@ -85,3 +85,10 @@ def test_whether_it_is_supported(
         verdict == "unsupported",
         judgement.reasons if verdict == "unsupported" else [],
     )
+
+
+def test_a_statement_as_long_as_a_document_is_not_compared() -> None:
+    source = SourceText("The board approved the budget of the club.\n")
+    claim = Claim("S1", 1, 1, "The board approved the budget of the club.")
+    statement = "The board approved the budget of the club, " * 2000
+    assert judge(statement, [claim], {"S1": source}).reasons == ["not_covered"]
