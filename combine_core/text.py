@@ -97,3 +97,11 @@ def is_storable(value: Any) -> bool:
 def shorten(text: str, max_length: int) -> str:
     """Return ``text`` with at most ``max_length`` characters, and ``...`` at the end if it was cut."""
     return text if len(text) <= max_length else f"{text[: max_length - 3]}..."
+
+
+def shorten_middle(text: str, max_length: int) -> str:
+    """Return ``text`` with at most ``max_length`` characters, and ``...`` in the middle if it was cut."""
+    kept = max_length - 3
+    return (
+        text if len(text) <= max_length else f"{text[: kept // 2]}...{text[-(kept - kept // 2) :]}"
+    )

@@ -30,7 +30,7 @@ from combine_core.lines import read_version as read_line_version
 from combine_core.portability.model import IMPORTED, ImportedPerson
 from combine_core.readers import blocks_from_json
 from combine_core.sources import Source, sources_at, texts_at
-from combine_core.text import clean_text, is_storable, shorten
+from combine_core.text import clean_text, is_storable, shorten_middle
 from combine_core.users import Deed, User
 
 _MAX_PROBLEMS = 20
@@ -329,7 +329,7 @@ def _check_schema(content: dict[str, Any], step: WriteStep) -> None:
             entry["source"] = entry.pop("source_id")
     validator = jsonschema_rs.validator_for(_without_min_evidence(step.answer_schema))
     problems = [
-        ("".join(f"/{part}" for part in error.instance_path), shorten(error.message, 200))
+        ("".join(f"/{part}" for part in error.instance_path), shorten_middle(error.message, 200))
         for error in islice(validator.iter_errors(answer), _MAX_PROBLEMS)
     ]
     if problems:

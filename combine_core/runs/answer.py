@@ -19,7 +19,7 @@ from itertools import islice
 from typing import Any
 
 from combine_core.runs.mending import mend, validator
-from combine_core.text import is_storable, shorten
+from combine_core.text import is_storable, shorten, shorten_middle
 
 _MAX_PROBLEMS = 20
 _MAX_QUOTED_CHARS = 200
@@ -152,7 +152,9 @@ def _decoder(candidate: _Candidate) -> json.JSONDecoder:
 
 def _problems(value: dict[str, Any], schema: dict[str, Any]) -> list[str]:
     return [
-        f"/{'/'.join(str(part) for part in error.instance_path)}: {shorten(error.message, _MAX_QUOTED_CHARS)}"
+        f"/{'/'.join(str(part) for part in error.instance_path)}:"
+        # The message begins with the value, which can be long, and ends with what is wrong with it.
+        f" {shorten_middle(error.message, _MAX_QUOTED_CHARS)}"
         for error in islice(validator(schema).iter_errors(value), _MAX_PROBLEMS)
     ]
 

@@ -125,6 +125,12 @@ def test_what_was_typed_stays_if_the_statement_is_removed_meanwhile(
     assert late.html.select_one("textarea").text.strip() == form["field-text"].value
 
 
+def test_a_statement_that_is_too_long(ada, path, form_of):
+    form = form_of(ada.get(f"{path}/edit?statement=/decisions/0"), "save")
+    form["field-text"] = "x" * 5000
+    assert "is longer than" in form.submit(status=400).html.select_one(".field-error").text
+
+
 @pytest.mark.parametrize("line", ["9" * 5000, "²", "-1"])
 def test_a_line_that_is_no_number(ada, path, form_of, line):
     form = form_of(ada.get(f"{path}/edit?statement=/decisions/0"), "save")

@@ -58,6 +58,7 @@ def test_words_around_the_object_do_not_matter(text: str) -> None:
         ('{"a": ["draft"]}</think>I cannot say.', "no JSON object"),
         ('{"a": ["x"], "a": ["y"]}', "the key 'a' is repeated"),
         ('{"a": [1e999]}', "1e999"),
+        ('{"a": "' + "x" * 1000 + '"}', 'is not of type "array"'),
         ('{"a": ["x"], "b": {"a": ["part of a broken object"]}', "not valid JSON"),
         ("{" * 100_000, "not valid JSON"),
         ('{"a":' * 100_000, "not valid JSON"),
