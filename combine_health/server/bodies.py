@@ -9,7 +9,7 @@ import threading
 import weakref
 from typing import Any
 
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import Error
 
 from combine_health.checks.memory_limit import tightest
@@ -104,6 +104,12 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         if self.completed:
             self.expect_continue = False
         return used
+
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        if self.chunked and "CONTENT_LENGTH" in self.headers:
+            # A proxy that trusts the length would send another client's request as the rest of this one.
+            raise ParsingError("A request has either Content-Length or Transfer-Encoding.")
 
     def close(self) -> None:
         super().close()

@@ -23,7 +23,6 @@ DEFAULT_LISTEN = "127.0.0.1"
 DEFAULT_PORT = 8000
 ENDPOINTS = ("/health", "/health/ready", "/health/detailed")  # printed at the start
 RESERVED_FILES = 256  # descriptors for files, pools and plugins
-FEWEST_CONNECTIONS = 64
 
 
 class StartError(Exception):
@@ -196,7 +195,7 @@ def reserve_descriptors(connections: int) -> int:
             soft = raised
     if soft >= wanted:
         return connections
-    fitting = max(FEWEST_CONNECTIONS, soft - RESERVED_FILES)
+    fitting = max(soft // 4, soft - RESERVED_FILES)
     log.info("the server accepts %d connections: the limit of open files is %d", fitting, soft)
     return fitting
 

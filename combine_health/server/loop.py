@@ -14,6 +14,7 @@ from typing import Any
 
 SWEEP = 5.0  # seconds between two queries of all: waitress marks abandoned connections for closing
 SWITCH_INTERVAL = 0.001  # seconds
+PAUSE = 0.5  # seconds without new clients after the process ran out of descriptors
 MOST_ACCEPTED = 64  # per turn, so that a burst of new clients does not delay the others
 
 
@@ -36,6 +37,7 @@ class Loop:
         self._watched: dict[int, int] = {}  # descriptor -> the events that it waits for
         self._changed: list[Any] = []
         self._sweep_at = 0.0
+        self._accept_at = 0.0
 
     def recheck(self, dispatcher: Any) -> None:
         """Query the events of ``dispatcher`` before the next turn. Call it only on the loop thread."""
@@ -76,6 +78,11 @@ class Loop:
             if len(self._sockets) == before:
                 break
 
+    def pause(self) -> None:
+        """Accept no clients for a moment. A listener with a waiting client would be ready in every turn."""
+        self._accept_at = monotonic() + PAUSE
+        self._sweep_at = min(self._sweep_at, self._accept_at)
+
     def close(self) -> None:
         self._selector.close()
 
@@ -87,7 +94,8 @@ class Loop:
         descriptor = -1 if handle is None else handle.fileno()
         if not self._is_open(descriptor, dispatcher):
             return
-        wanted = (EVENT_READ if dispatcher.readable() else 0) | (
+        paused = dispatcher.accepting and monotonic() < self._accept_at
+        wanted = (EVENT_READ if dispatcher.readable() and not paused else 0) | (
             EVENT_WRITE if dispatcher.writable() and not dispatcher.accepting else 0
         )
         watched = self._watched.get(descriptor, 0)

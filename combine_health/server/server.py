@@ -3,6 +3,7 @@
 It uses private parts of waitress, which ``tests/unit/health/server/test_server_contract.py`` lists.
 """
 
+import errno
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -32,6 +33,8 @@ from combine_health.settings import HealthSettings
 log = logging.getLogger("combine_health")
 
 QUEUE_PER_THREAD = 100
+# The process or the machine has no descriptor or memory left for another connection.
+EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress has no types
@@ -106,6 +109,7 @@ class Server:
         # Reentrant, because a signal handler may interrupt the thread that holds the lock.
         self._waking = RLock()
         self._closed = False
+        self._log = ThrottledLog(log)
         self._loop = Loop(self._map, wasyncore.read, wasyncore.write)
         self._dispatcher = Dispatcher(self._lane, self._workers)
         proxies = TrustedProxies(parse_proxies(adj.trusted_proxy or ""))
@@ -123,6 +127,7 @@ class Server:
         ]
         for server in self._servers:
             server.channel_class = partial(Channel, lane=self._lane, loop=self._loop, bodies=bodies)
+            server.accept = partial(self._accept, server)
         for health in self._healths:
             health.read_saturation = self._workers.read
             health.runner.start()
@@ -182,6 +187,19 @@ class Server:
             self._loop.accept(server, self.adj.backlog)
             # server.close() would also close the trigger, with which workers wake the loop.
             wasyncore.dispatcher.close(server)
+
+    def _accept(self, server: Any) -> Any:
+        try:
+            return type(server).accept(server)
+        except OSError as error:
+            if error.errno not in EXHAUSTED:
+                raise
+            self._loop.pause()
+            self._log.warning(
+                "New clients wait: %s. Raise the limit of open files (ulimit -n; LimitNOFILE= in systemd)",
+                error.strerror,
+            )
+            return None
 
     def _is_finished(self) -> bool:
         now = time.time()

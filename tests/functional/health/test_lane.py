@@ -1,7 +1,10 @@
 """Tests that the health lane of a real server answers probes even if all worker threads are busy."""
 
 import itertools
+import resource
 import socket
+import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -187,6 +190,36 @@ def test_malformed_requests_get_the_response_of_waitress(served, stock, data):
     assert answer.undated == talk(stock, data).undated
     assert answer.status in {400, 413, 431, 501}
     assert served.ask("/health").status == 200
+
+
+def test_a_request_with_two_lengths_of_its_body_ends_the_connection(served):
+    smuggled = request("/echo", "POST", Content_Length="4", Transfer_Encoding="chunked")
+    with served.connect() as connection:
+        connection.send(smuggled + b"0\r\n\r\n" + request("/health"))
+        assert connection.answer().status == 400
+        assert connection.ended()
+
+
+def test_a_server_without_free_descriptors_logs_once_and_recovers(served):
+    server, kind = served.process.pid, resource.RLIMIT_NOFILE
+    used = max(int(one.name) for one in Path(f"/proc/{server}/fd").iterdir())
+    before = resource.prlimit(server, kind)
+    logged = len(served.log)
+    with served.connect() as first, served.connect() as second:
+        # The limit that a process meets is the number of the next descriptor.
+        resource.prlimit(server, kind, (used + 1, before[1]))
+        waiting = [served.connect() for _ in range(8)]
+        for connection in waiting:
+            connection.send(request("/health"))
+        time.sleep(1)
+        resource.prlimit(server, kind, before)
+        first.close()
+        second.close()
+    for connection in waiting:
+        with connection:
+            assert connection.answer().status == 200
+    assert 1 <= served.log[logged:].count("LimitNOFILE") <= 2
+    assert "Traceback" not in served.log[logged:]
 
 
 def test_expect_continue_without_a_body_does_not_hang(served):

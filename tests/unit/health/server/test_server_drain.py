@@ -166,7 +166,7 @@ class Limits:
         (Limits(65_536, 65_536), 20_000, 65_536),
         (Limits(1_024, 4_096), 3_840, 4_096),
         (Limits(1_024, 1_048_576, forbidden=True), 768, 1_024),
-        (Limits(100, 100), 64, 100),
+        (Limits(100, 100), 25, 100),
     ],
 )
 def test_room_for_connections(monkeypatch, limits, room, soft):

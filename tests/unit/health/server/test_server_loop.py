@@ -129,6 +129,20 @@ def test_a_connection_closed_by_an_earlier_event(loop, add):
     assert left.told == ["read", "read"]
 
 
+def test_a_listener_rests_after_the_descriptors_ran_out(loop, add, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(module, "monotonic", lambda: now[0])
+    listener = add()
+    listener.accepting, listener.on_read = True, loop.pause
+    listener.other.send(b"x")
+    for _ in range(5):
+        loop.turn(0, [])
+    assert listener.told == ["read"]
+    now[0] += module.PAUSE
+    loop.turn(0, [])
+    assert listener.told == ["read", "read"]
+
+
 def test_a_reused_descriptor(loop, add):
     peer = add()
     loop.turn(0, [])
