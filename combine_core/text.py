@@ -16,6 +16,10 @@ _INVISIBLE = re.compile(
     r"\U000e0000-\U000e0fff]*"
 )
 
+# Embeddings, overrides and isolates of the Unicode bidirectional algorithm. An unclosed one would also turn
+# the text after a name around.
+_DIRECTION = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
+
 # The JSON escape of NUL, unless its backslash is escaped.
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -36,11 +40,11 @@ class TextTooLarge(InvalidText):
 
 
 def clean_name(value: str, field: str = "name") -> str:
-    """Normalize and strip a name: one line of 1 to ``MAX_NAME`` characters.
+    """Normalize and strip a name: one line of 1 to ``MAX_NAME`` characters without changes of direction.
 
     :raises InvalidText: the name is empty, too long, or contains control characters
     """
-    name = unicodedata.normalize("NFC", value).strip()
+    name = unicodedata.normalize("NFC", _DIRECTION.sub("", value)).strip()
     if not name:
         raise InvalidText(field, "is empty. Give it at least one visible character.")
     if len(name) > MAX_NAME:

@@ -37,6 +37,12 @@ _MISPLACED = """
   }
   const rows = new Set([...document.querySelectorAll(".page-nav a")].map((link) => link.offsetTop));
   if (rows.size > 1) found.push(`the navigation takes ${rows.size} rows`);
+  for (const cell of document.querySelectorAll(".table-stacked td[data-label]")) {
+    const label = getComputedStyle(cell, "::before");
+    if (label.position === "absolute" &&
+        parseFloat(label.width) > parseFloat(getComputedStyle(cell).paddingLeft))
+      found.push(`the label ${cell.dataset.label} covers its value`);
+  }
   return found.slice(0, 8);
 }
 """

@@ -11,6 +11,11 @@ from combine_core.sources import UnsupportedFile, read_upload
 from combine_core.text import InvalidText, clean_name, clean_text, is_storable
 
 
+@pytest.mark.parametrize("sign", ["\u202a", "\u202e", "\u2066", "\u2069"])
+def test_a_name_turns_no_text_around(sign: str) -> None:
+    assert clean_name(f" {sign} fdp{sign}.exe ") == "fdp.exe"
+
+
 @pytest.mark.parametrize(
     "name", ["", "  ", "\u200b", "\u200b \U000e0041", "a\nb", "a\0b", "\ud800", "x" * 201, "\x07"]
 )
