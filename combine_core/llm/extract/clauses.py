@@ -96,9 +96,11 @@ def _is_finite(tokens: Sequence[str], place: int, words: Vocabulary, *, line: bo
             and token not in words.function_words
             and before not in words.no_subjects
             and not (token.endswith("en") and (line or behind[:1].isupper()))
+            and behind not in words.verbs
             and not (token.startswith(("ge", "be", "ver", "ent")) and not behind)
         )
-    if before in words.no_subjects or before.isdigit():
+    subject = place == 1 and before in words.subjects
+    if (before in words.no_subjects and not subject) or before.isdigit():
         return False
     if _PAST.fullmatch(token):
         # "Fixed the pump" has a subject where it is known who speaks, "covered in the plan" has none.

@@ -8,9 +8,10 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from combine_core.evidence.facts import Number, numbers_of
 from combine_core.language import Language, lowered
 from combine_core.llm.extract.clauses import rests_on_more, says_so
+from combine_core.llm.extract.due import due_date
+from combine_core.llm.extract.quantities import has_quantity
 from combine_core.llm.extract.vocabulary import Vocabulary, vocabulary_of
 from combine_core.readers import Block, BlockKind
 
@@ -82,29 +83,6 @@ class Reading:
 
 # Most sentences are one of these.
 _STATEMENTS = {figures: Reading(Kind.STATEMENT, figures=figures) for figures in (False, True)}
-_NO_PROSE = re.compile(r"`[^`]*`|https?://\S+|\[[^\]]*\]\([^)]*\)")
-_WORD = re.compile(r"\w+(?:[-'’]\w+)*")
-# Behind a number they make a name of it: "8037 introduces …".
-_VERBS = frozenset(
-    (
-        "is",
-        "was",
-        "has",
-        "does",
-        "adds",
-        "allows",
-        "gives",
-        "includes",
-        "introduces",
-        "looks",
-        "makes",
-        "means",
-        "needs",
-        "requires",
-        "seems",
-        "uses",
-    )
-)
 # Of a sentence; "2: if it rains" is a part of one.
 _BEGINNING = re.compile(r"[^\W_](?!\d?[:)] )|\"[^\"]+\"|'[^']+'(?!\w)|“[^”]+”|„[^“”]+[“”]|«[^»]+»")
 # A question with its answer.
@@ -113,8 +91,6 @@ _TWO_WORDS = re.compile(r"\W*\w++(?:[-'’]\w++)*+\W+\w")
 _LETTER = re.compile(r"[^\W\d_]")
 # Little more than an address.
 _ADDRESS = re.compile(r"(?:.*:|(?:\S+ ){0,4}\S+) <?https?://\S+\W*")
-_NAMING = re.compile(r"[^\W\d_]{3,}")
-_DIGIT = re.compile(r"\d")
 # "Self-serve model [#1747](...)" is the title of a discussion.
 NUMBERED_TITLE = re.compile(r"\[?#\d+\]?(?:\([^()\s]*\))?\s*\Z")
 # Scripts without spaces between words.
@@ -150,8 +126,6 @@ _NONE = re.compile(
     r"keine (?:aufgaben|beschl[üu]sse|fragen|offenen|weiteren)(?: \w+){0,3})\W*",
     re.IGNORECASE,
 )
-# What a figure behind one of these is: an identifier.
-_EXAMPLE = re.compile(r"(?:for example|for instance|e\.g\.|zum beispiel|z\. ?b\.)")
 _TODO = re.compile(r"\bTODO\b")
 # How an agenda begins or ends an entry: "10 min - Discussion of the draft", "Accessibility (10 minutes)".
 _SLOT = re.compile(
@@ -160,12 +134,6 @@ _SLOT = re.compile(
 )
 # The last line of minutes: "Rodenbach, den 20. Juni 2020".
 _SIGNED = re.compile(r"[^\W\d][\w -]{1,40}, (?:de[nr] |am )?\d{1,2}\. ?[\w]{1,9}\.? ?\d{4}")
-_IDENTIFIER = re.compile(
-    r"(?:#|[^\W\d_]-|\b(?:issues?|prs?|version|v|stage|step|slides?|pages?|chapter|section|item|phase|level|rfc|pep|eip|"
-    r"number|nr|no|figure|table|line|release|type|option|article|art|top|seite|zeile|kapitel|abschnitt|punkt|"
-    r"http|error|code|port|room|raum|tg|es|ipv)\.?\s?|(?-i:[A-Z][\w.-]*\s))$",
-    re.IGNORECASE,
-)
 # Before a word of decision these make a clause that only tells which thing is meant.
 _SUBORDINATE = re.compile(
     r"\b(?:that|which|who|when|after|as|since|because|once|until|if|whether|what|where|how|before|dass|"
@@ -180,12 +148,9 @@ _SMALL = re.compile(r"\s[^\W\d_A-ZÄÖÜ]")
 _CODE = re.compile(r"[-=]>|→|\s--?[a-z][\w-]*\s|\s[<>|]\s|\AFile \"|\$\(")
 # "EC decided to".
 _ACRONYM = re.compile(r"\b[A-Z]{2,6}\s+")
-_RANGE = re.compile(r"[\d.,]+\s?[-–]?\s?$")
 _PRONOUN = re.compile(r"\s+(?:that|it|this|them|das|dies|es)\W*", re.IGNORECASE)
 # In a requirement, "is open" is a state.
 _SHALL = re.compile(r"\bshall\b")
-# "15L" is the name of a route, "3D" no quantity.
-_ROUTE = re.compile(r"\s*(?:\d{2,}L\b|\d+[A-Z]\d|\dD\b)")
 _REFERS = re.compile(r"\s+(?:this|it|her|his|their|these|those|them)\b")
 _PROPOSAL = re.compile(r"\bproposals?\b|\A\W*(?:the )?proposed\b", re.IGNORECASE)
 _DENIED_CONTENT = re.compile(r"\b(?:not to|no longer|that no\w*)\s*$", re.IGNORECASE)
@@ -241,7 +206,7 @@ def read_sentence(sentence: Sentence) -> Reading | None:
         said, low = said[label.end() :], low[label.end() :]
     if sentence.block.done is not True and _is_action(sentence, said, low, section, words):
         owner = _owner(sentence, said, low, label if labelled else None)
-        return Reading(Kind.ACTION, owner, _due(said, low, words))
+        return Reading(Kind.ACTION, owner, due_date(said, low, words))
     if _is_question(text):
         return Reading(Kind.QUESTION) if _is_open_question(sentence, section) else None
     if section is Section.QUESTION and sentence.first and not _NONE.fullmatch(said):
@@ -285,7 +250,11 @@ def kind_of(sentence: Sentence, reading: Reading) -> Kind:
         return reading.kind
     row = sentence.block.kind is BlockKind.TABLE_ROW
     figures = (row and _CELL_OF_FIGURES.search(sentence.text)) or (
-        reading.figures and _is_for_the_record(sentence) and has_quantity(sentence)
+        reading.figures
+        and _is_for_the_record(sentence)
+        and has_quantity(
+            sentence.text, sentence.low, sentence.language, sentence.codes, spoken=sentence.spoken
+        )
     )
     return Kind.NUMBER if figures else Kind.STATEMENT
 
@@ -374,70 +343,13 @@ def needs_more(sentence: Sentence) -> bool:
     return deed is not None and _REFERS.match(sentence.low, deed.end()) is not None
 
 
-def has_quantity(sentence: Sentence) -> bool:
-    """Check for an amount, a share, a duration or a count; a date, time or identifier is none."""
-    text, language = sentence.text, sentence.language
-    if not _DIGIT.search(text) and not language.number_word.search(sentence.low):
-        return False
-    if _EXAMPLE.match(sentence.low):
-        return False
-    plain = _NO_PROSE.sub(" ", text)
-    numbers = list(numbers_of(plain, language))
-    if len(numbers) > 2 and len(numbers) > len(_NAMING.findall(plain)):
-        return False  # a row of figures whose columns have no names
-    return any(
-        _is_quantity(plain, number, language) and not _is_beside_the_matter(sentence, plain, number)
-        for number in numbers
-    )
-
-
-def _is_beside_the_matter(sentence: Sentence, text: str, number: Number) -> bool:
-    """Check for a number that is a name or a duration of the meeting, such as "5 minutes left"."""
-    if text[number.start : number.end] in sentence.codes:
-        return True
-    small = not number.known_unit and number.value <= 2
-    return sentence.spoken and (small or number.unit in ("min", "s"))
-
-
 def _is_for_the_record(sentence: Sentence) -> bool:
     """Check that a number is no small talk, such as "we have five minutes left"."""
     return not sentence.spoken or (
-        _DIGIT.search(sentence.text) is not None
+        any(map(str.isdigit, sentence.text)) is not None
         and sentence.text.count(" ") > 2
         and stands_alone(sentence)
     )
-
-
-def _is_quantity(text: str, number: Number, language: Language) -> bool:
-    if not number.known_unit:
-        written = text[number.start : number.end].strip(" -+−–")
-        noun = _WORD.match(text[number.end :].lstrip(" \u00a0-"))
-        counts = (
-            number.unit
-            and written.replace(",", "").replace(" ", "").isdigit()
-            and noun is not None
-            and _is_plural(noun[0], language)
-            and number.value > 1
-            and not (1900 <= number.value <= 2100)
-        )
-        if not counts:
-            return False
-    if _ROUTE.match(text, number.start):
-        return False
-    before = text[max(0, number.start - 20) : number.start]
-    # Of "Figure 2-2" and of "20-30 users", what stands before the first number tells.
-    before = _RANGE.sub("", before)
-    if before.endswith("/"):
-        return False
-    return not (before.endswith("#") if number.known_unit else _IDENTIFIER.search(before))
-
-
-def _is_plural(noun: str, language: Language) -> bool:
-    if language.code == "de":
-        return noun[0].isupper()
-    if noun in ("people", "staff", "men", "women"):
-        return True
-    return noun.endswith("s") and not noun.endswith("ss") and noun not in _VERBS
 
 
 def _says_something(sentence: Sentence) -> bool:
@@ -594,7 +506,7 @@ def _calls_for_action(
         return promises is not None and not sentence.language.condition.search(said)
     if block.kind is BlockKind.TABLE_ROW:
         return False
-    if words.opens_action.match(low) or (imperative and _due(said, low, words)):
+    if words.opens_action.match(low) or (imperative and due_date(said, low, words)):
         return True
     if block.kind is BlockKind.LIST_ITEM and (
         words.opens_promise.match(low) or _ends_with(words.to_be_done, low)
@@ -628,7 +540,7 @@ def _person_in_charge(sentence: Sentence, said: str, low: str, words: Vocabulary
         or first in sentence.people
         or (sentence.section is Section.ACTION and sentence.first)
         or sentence.block.done is False
-        or (words.due.search(low, person.end()) and _due(said, low, words))
+        or (words.due.search(low, person.end()) and due_date(said, low, words))
     )
     return name if known else ""
 
@@ -653,39 +565,3 @@ def _owner(sentence: Sentence, said: str, low: str, label: re.Match[str] | None)
         if before and (before[-1] in words.full_verbs or before[-1] in words.prepositions)
         else handle[0]
     )
-
-
-def _due(said: str, low: str, words: Vocabulary) -> str:
-    """The day until which it is to be done, as it is written; empty if none is named."""
-    for match in words.due.finditer(low):
-        behind = said[match.end() :].lstrip(" :")
-        until = words.day.match(lowered(behind)) or _date_at(behind)
-        if until is not None:
-            return behind[: until.end()].rstrip(" .,;")
-    for day in words.day.finditer(low):
-        if len(said) - day.end() < 2:
-            return said[slice(*day.span())]
-    tail = re.search(r"[,;(–-] ?([^,;()–]{3,30})\)?\.?$", said)
-    if tail is not None:
-        date = _date_at(tail[1])
-        if date is not None and date.end() >= len(tail[1].strip()):
-            return tail[1].strip()
-    return ""
-
-
-_DATE = re.compile(
-    r"\d{4}-\d\d-\d\d|\d{1,2}\.(?:\d{1,2}\.(?:\d{4}|\d\d)?)|\d{1,2}/\d{1,2}(?:/\d{2,4})?"
-    r"|(?:the )?\d{1,2}(?:st|nd|rd|th|\.)? (?:of )?[^\W\d_]{3,9}\.?(?:,? \d{4})?"
-    r"|[^\W\d_]{3,9}\.? \d{1,2}(?:st|nd|rd|th)?(?:,? \d{4})?",
-    re.IGNORECASE,
-)
-_MONTH = re.compile(
-    r"\b(?:jan|feb|m[äa]r|apr|ma[iy]|jun|jul|aug|sep|o[kc]t|nov|de[zc])[a-zä]*", re.IGNORECASE
-)
-
-
-def _date_at(text: str) -> re.Match[str] | None:
-    match = _DATE.match(text)
-    if match is None or (re.search(r"[^\W\d_]{3}", match[0]) and not _MONTH.search(match[0])):
-        return None
-    return match

@@ -607,3 +607,76 @@ def test_a_labelled_line_inside_a_paragraph_is_an_action():
     notes = "# Harbour\n\nWe decided to open the harbour.\nNext step: Ada sends the plan to the council.\n"
     answer = extract(schema_of(decisions=list_of(), next_steps=list_of()), notes)
     assert wording(answer["next_steps"]) == ["Next step: Ada sends the plan to the council."]
+
+
+def points_in(text):
+    return wording(extract(schema_of(key_points=list_of()), text)["key_points"])
+
+
+def test_a_sentence_that_rests_on_the_one_before_is_joined_to_it():
+    assert points_in(
+        "The northern pump was out of oil on Monday. This stopped all belts of the hall."
+    ) == ["The northern pump was out of oil on Monday. This stopped all belts of the hall."]
+    assert points_in("New pump\n\nThis stopped all belts of the hall.") == []
+
+
+def test_an_agenda_announces_what_stands_elsewhere():
+    brief = extract(
+        BRIEF,
+        "## Agenda\n\n1. Opening\n    1. Help to take notes.\n1. Repairs\n\n## Notes\n\n"
+        "- The northern pump leaks oil since the repair in the spring of last year.\n"
+        "- The southern pump is fine, and nobody has to look at the valve for a year.\n",
+    )
+    assert brief["next_steps"] == []
+    assert len(brief["key_points"]) == 2
+
+
+def test_what_a_template_asks_for_is_no_task():
+    text = "1. _Send a note to the board_\n1. Open the valve\n"
+    assert wording(extract(BRIEF, text)["next_steps"]) == ["Open the valve"]
+
+
+def test_questions_of_a_form_are_not_open():
+    form = "# Form\n\nWhich licence does the pump have?\n\nThe licence of the city.\n"
+    assert extract(BRIEF, form)["open_questions"] == []
+    listed = "## Questions\n\n- Shall we test the northern pump again?\n  - Yes, in May.\n"
+    assert extract(BRIEF, listed)["open_questions"] == []
+
+
+def test_a_rule_of_conduct_is_no_statement():
+    assert (
+        points_in("## Code of Conduct\n\nAll members of the group treat other people with respect.")
+        == []
+    )
+
+
+def test_details_below_the_title_of_one_decision_are_no_decisions():
+    assert decisions_in(
+        "## Decision\n\nUse the new pump in all halls.\n\n### Conditions\n\n- The oil is clean.\n"
+    ) == ["Use the new pump in all halls."]
+
+
+def test_of_thoughts_written_down_only_the_clear_ones_are_statements():
+    aloud = (
+        "I think the pump is fine... maybe.\n\nHm, the valve could be better.\n\n"
+        "The filter is old.\n\nNot sure what I would do?\n"
+    )
+    assert points_in(aloud) == []
+    assert points_in("The filter is old and clean.\n") == ["The filter is old and clean."]
+
+
+def test_a_decision_without_its_matter_is_left_out():
+    assert decisions_in("# Board\n\nIt was decided to do this in May.") == []
+    assert decisions_in("RFC status: approved") == []
+    assert decisions_in("- Accepted for the summer fair") == []
+    assert decisions_in("EC decided to buy the northern pump.") == [
+        "EC decided to buy the northern pump."
+    ]
+
+
+def test_in_a_chat_an_answer_to_somebody_is_no_statement():
+    chat = (
+        "Anna: The northern pump of the hall was repaired by Tom in May.\n\n"
+        "Ben: Anna: makes sense to do it that way and keep the pump.\n"
+    )
+    assert points_in(chat) == ["The northern pump of the hall was repaired by Tom in May."]

@@ -18,6 +18,7 @@ from combine_core.readers import (
     UnsupportedFile,
     blocks_as_json,
     blocks_from_json,
+    read_blocks,
     read_file,
     suffixes,
 )
@@ -590,3 +591,39 @@ def test_the_chat_of_a_newer_zoom() -> None:
     assert shown(reading) == [("message", "Hello there"), ("message", "Hi")]
     assert reading.blocks is not None
     assert [block.speaker for block in reading.blocks] == ["Anna Lee", "Ben"]
+
+
+def test_a_log_of_irc() -> None:
+    log = (
+        "13:00  * tom waves\n13:02 < anna> The pump leaks.\n13:02 <@ben> Since May\n"
+        "[13:03:10] *** Quits: tom\n"
+    )
+    reading = read("txt", log.encode())
+    assert shown(reading) == [("message", "The pump leaks."), ("message", "Since May")]
+    assert reading.blocks is not None
+    assert [(block.speaker, block.time) for block in reading.blocks] == [
+        ("anna", "13:02"),
+        ("ben", "13:02"),
+    ]
+
+
+def test_a_table_of_titles_and_values_has_no_head() -> None:
+    page = (
+        "<body><table><tr><th>Start</th><td>May</td></tr><tr><th>End</th><td>June</td></tr></table>"
+    )
+    reading = read("html", page.encode())
+    assert shown(reading) == [("table_row", "Start | May"), ("table_row", "End | June")]
+
+
+def test_a_line_of_a_pdf_that_ends_in_an_article_goes_on() -> None:
+    lines = [
+        "The pump of the northern hall runs since the repair.",
+        "Ann is at the",
+        "Fair in Ulm.",
+    ]
+    assert "Ann is at the\nFair in Ulm." in shown(read("pdf", pdf(lines)))[-1][1]
+
+
+def test_a_label_of_two_words_and_a_name_with_a_role_are_no_speakers() -> None:
+    text = "- **Action point**: Anna buys oil\n- Ben Lee (chair): nobody else stands\n"
+    assert {block.speaker for block in read_blocks(text)} == {""}
