@@ -60,6 +60,12 @@ class Clause:
         near = (figures_of(facts_of(text[:_NEAR], self.language)) for text in behind)
         return frozenset().union(*near)
 
+    def is_verb(self, word: Word) -> bool:
+        """Check for a verb behind its subject. Only languages that have it there have auxiliary verbs."""
+        language, written = self.language, word.text.lower()
+        is_past = written in language.irregular or written.endswith("ed")
+        return bool(language.auxiliary) and (is_past or written in language.auxiliary)
+
     @property
     def is_contrast(self) -> bool:
         """Return whether the clause only excludes something: ", not by the vendor"."""
@@ -188,7 +194,7 @@ def _neighbours(facts: Facts) -> list[tuple[str, str]]:
 
 def _goes_on(word: Word) -> bool:
     """Check whether a phrase continues at this word, as in "ohne Zustimmung des Vorstands"."""
-    return word.content or word.text in ("of", "des", "eines")
+    return word.content or word.text in ("of", "being", "been", "des", "eines")
 
 
 class Ground:
@@ -225,13 +231,17 @@ class Ground:
         return self.facts.stems | self.known.stems
 
     def holds_form(self, stem: str) -> bool:
-        """Check for another form of the word, its parts, or a compound with it: "review" and "in-review"."""
-        parts = stem.split("-")
-        if len(parts) > 1 and self.stems.issuperset(map(self.language.stem, parts)):
-            return True
-        if any(self.language.alike(stem, other) for other in self.stems):
-            return True
-        return self.language.compounds and (self._holds_each(stem) or self._holds_compound(stem))
+        """Check for another form of the word, its parts, or a compound with it."""
+        parts_of = self.language.compounds and (
+            self._holds_each(stem) or self._holds_compound(stem)
+        )
+        return parts_of or self.holds_alike(stem)
+
+    def holds_alike(self, stem: str) -> bool:
+        """Check for another form of the word, or its parts: "Umbau" for "umgebaut", "in-depth"."""
+        if "-" in stem:
+            return all(map(self.holds_alike, stem.split("-")))
+        return any(self.language.alike(stem, other) for other in self.stems)
 
     def _holds_each(self, compound: str) -> bool:
         """Check for both parts: "Architektenvertrag" in "der Vertrag mit dem Architekten"."""

@@ -213,6 +213,8 @@ def _name_stands(word: Word, claim: Facts, ground: Ground) -> bool:
     text = ground.text.lower()
     if word.stem in ground.stems or (written in text and not _only_within_words(written, text)):
         return True
+    if (ground.language.compounds or not word.name) and ground.holds_alike(word.stem):
+        return True
     if (
         ground.language.code == "de"
         and len(written) > _PART
@@ -549,7 +551,8 @@ def another_speaker(case: Case) -> bool:
 def another_topic(case: Case) -> bool:
     """Check for a thing of another clause: "Uptime is 4%" for "uptime is logged, and waste is 4%"."""
     for _, of_one in groupby(case.ground.clauses, key=lambda clause: clause.sentence):
-        for its, other in permutations(islice(of_one, _LIST), 2):
+        clauses = [clause for clause in of_one if any(map(clause.is_verb, clause.facts.words))]
+        for its, other in permutations(clauses[:_LIST], 2):
             topic = _topic_of(its)
             if not topic or topic & case.claim.stems:
                 continue
@@ -564,13 +567,12 @@ def another_topic(case: Case) -> bool:
 
 
 def _topic_of(clause: Clause) -> frozenset[str]:
-    """Return the content words before an auxiliary verb: "the north gate" of "the north gate was shut"."""
-    words, auxiliary = clause.facts.words, clause.language.auxiliary
-    before = list(takewhile(lambda word: word.text.lower() not in auxiliary, words))
-    if any(word.text.lower() in clause.language.pronouns for word in before):
+    """Return the content words before a verb: "the north gate" of "the north gate was shut"."""
+    before = list(takewhile(lambda word: not clause.is_verb(word), clause.facts.words))
+    is_pronoun = any(word.text.lower() in clause.language.pronouns for word in before)
+    if is_pronoun or not len(before) < min(len(clause.facts.words), _TO_VERB + 2):
         return frozenset()
-    is_short = len(before) <= _TO_VERB + 1 and len(before) < len(words)
-    return frozenset(word.stem for word in before if word.content and is_short)
+    return frozenset(word.stem for word in before if word.content)
 
 
 def old_value(case: Case) -> bool:

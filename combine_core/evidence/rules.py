@@ -163,16 +163,17 @@ def _is_open(clause: Clause) -> bool:
 
 def _says_without_not(clause: Clause, carrier: Clause) -> bool:
     """Check for equal meanings with and without a "not": "only with" and "not without"."""
-    one, there = clause.facts, carrier.sentence
+    here, there = clause.sentence, carrier.sentence
     return any(
-        (one.says(plain) and denied.search(there)) or (one.says(denied) and plain.search(there))
+        (plain.search(here) and denied.search(there))
+        or (denied.search(here) and plain.search(there))
         for plain, denied in clause.language.denied_equivalents
     )
 
 
 def _opposite(case: Case) -> bool:
     """Check for an opposite: "costs fell" for "costs rose"."""
-    if _is_converse(case):
+    if _is_converse(case) or any(_says_without_not(*pair) for pair in case.carried):
         return False
     if any(clause.opposes_attribute(carrier.facts) for clause, carrier in case.carried):
         return True
@@ -195,6 +196,7 @@ def _is_denied_opposite(clause: Clause, carrier: Clause) -> bool:
     """Check for a negated opposite: "costs did not fall" for "costs rose", but not the reverse."""
     return (
         clause.opposes(carrier.facts)
+        and not clause.facts.says(clause.language.exclusion)
         and clause.negates(carrier.content)
         and not carrier.negates(clause.content)
     )

@@ -44,6 +44,8 @@ def terms_of(clause: str, language: Language) -> Terms:
     for word in _WORD.findall(clause.lower()):
         if word in language.stop_words:
             before.append(word)
+        elif word in language.titles:
+            continue
         elif not (word[0].isdigit() or word in language.magnitudes or language.unit(word) == "%"):
             terms.append(Term(language.stem(word), tuple(before), not terms))
             before.clear()

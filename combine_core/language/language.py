@@ -281,7 +281,7 @@ def language_named(code: str) -> Language:
 def labels() -> frozenset[str]:
     """Return the words before a colon that name no speaker, in any language."""
     months = {month for language in _languages() for month in language.months}
-    months -= {"april", "may", "mai", "june", "august"}  # first names
+    months -= {"april", "may", "mai", "june", "august", "jan"}  # first names
     return frozenset(months).union(*(language.labels for language in _languages()))
 
 
