@@ -22,6 +22,8 @@ from urllib.parse import quote
 from pyramid.exceptions import BadCSRFOrigin, BadCSRFToken
 from pyramid.httpexceptions import HTTPException, HTTPForbidden
 from pyramid.response import Response
+from pyramid_retry import is_error_retryable
+from pyramid_tm import is_tm_active, maybe_tag_retryable
 from sqlalchemy.exc import (
     DBAPIError,
     IntegrityError,
@@ -248,8 +250,17 @@ def problem_response(request: Request, error: Exception) -> Response:
     problem = problem_of(request.registry, error)
     if problem.status == 401:
         problem.headers["WWW-Authenticate"] = _challenge(request)
-    log_problem(problem, error)
+    if not _will_be_repeated(request, error):
+        log_problem(problem, error)
     return problem_document(request, problem)
+
+
+def _will_be_repeated(request: Request, error: Exception) -> bool:
+    """Return whether pyramid_retry will repeat the request, so that its error concerns nobody."""
+    if is_tm_active(request):
+        # Otherwise, pyramid_tm marks the error only after the tween below.
+        maybe_tag_retryable(request, (type(error), error, None))
+    return bool(is_error_retryable(request, error))
 
 
 def problem_document(request: Request, problem: ProblemError) -> Response:

@@ -7,6 +7,7 @@ import psycopg2
 import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm.exc import StaleDataError
 from webtest import TestApp
 
 from combine_core.database import engine_of, session_factory
@@ -230,7 +231,14 @@ def test_a_database_failure_at_commit_gets_503(app, signed_in, problem, postgres
     assert signed_in.get("/api/v1/projects").json["items"] == []
 
 
-def test_a_serialisation_failure_is_retried(signed_in, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError("UPDATE", None, psycopg2.errors.SerializationFailure()),
+        StaleDataError("UPDATE statement expected to update 1 row(s); 0 were matched."),
+    ],
+)
+def test_a_conflict_is_retried_and_not_logged(signed_in, monkeypatch, caplog, error):
     from combine_core.api import projects
 
     attempts = []
@@ -239,11 +247,12 @@ def test_a_serialisation_failure_is_retried(signed_in, monkeypatch):
     def fail_first(*args):
         attempts.append(args)
         if len(attempts) == 1:
-            raise OperationalError("UPDATE", None, psycopg2.errors.SerializationFailure())
+            raise error
         return create(*args)
 
     monkeypatch.setattr(projects, "create_project", fail_first)
     signed_in.post_json("/api/v1/projects", {"name": "a"}, status=201)
+    assert [record for record in caplog.records if record.levelname in {"WARNING", "ERROR"}] == []
     assert len(attempts) == 2
     assert len(signed_in.get("/api/v1/projects").json["items"]) == 1
 
