@@ -163,12 +163,8 @@ def _is_open(clause: Clause) -> bool:
 
 def _says_without_not(clause: Clause, carrier: Clause) -> bool:
     """Check for equal meanings with and without a "not": "only with" and "not without"."""
-    here, there = clause.sentence, carrier.sentence
-    return any(
-        (plain.search(here) and denied.search(there))
-        or (denied.search(here) and plain.search(there))
-        for plain, denied in clause.language.denied_equivalents
-    )
+    equivalents = clause.language.equivalents_in
+    return any(-number in equivalents(carrier.sentence) for number in equivalents(clause.sentence))
 
 
 def _opposite(case: Case) -> bool:

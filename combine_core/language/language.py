@@ -212,6 +212,21 @@ class Language:
         return self.stems(self.light)
 
     @cached_property
+    def equivalents_in(self) -> Callable[[str], frozenset[int]]:
+        """Returns the numbers of ``denied_equivalents`` in a sentence, below 0 for those with a "not"."""
+
+        def numbers_in(sentence: str) -> frozenset[int]:
+            return frozenset(
+                sign * number
+                for number, pair in enumerate(self.denied_equivalents, 1)
+                for sign, pattern in zip((1, -1), pair, strict=True)
+                if pattern.search(sentence)
+            )
+
+        # A long sentence has many clauses, and each is compared.
+        return lru_cache(maxsize=64)(numbers_in)
+
+    @cached_property
     def stem(self) -> Callable[[str], str]:
         """Returns the stem of a word in lower case."""
         if not self.stemmer:
