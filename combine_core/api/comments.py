@@ -1,4 +1,4 @@
-"""API endpoints for comments on statements and for mentions in the inbox."""
+"""API endpoints for comments on statements, for mentions in the inbox, and for the user's mail."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from combine_core.comments import (
     read_comment,
     set_resolved,
 )
-from combine_core.users import Permission
+from combine_core.users import Permission, is_mail_on, set_mail
 from combine_core.web.endpoints import View
 from combine_core.web.paging import show_page
 
@@ -76,6 +76,16 @@ def mark_comment_read(context: CommentContext, request: Request) -> HTTPNoConten
     return HTTPNoContent()
 
 
+def get_mail(context: InboxContext, request: Request) -> Json:
+    return {"enabled": is_mail_on(request.dbsession, context.identity.user_id)}
+
+
+def put_mail(context: InboxContext, request: Request) -> Json:
+    enabled = request.openapi_validated.body["enabled"]
+    set_mail(request.dbsession, context.identity.user_id, on=enabled)
+    return {"enabled": enabled}
+
+
 def includeme(config: Configurator) -> None:
     """Add the endpoints."""
     config.add_endpoint(
@@ -106,6 +116,14 @@ def includeme(config: Configurator) -> None:
         "api.mentions",
         "/inbox/mentions",
         View("GET", list_mentions_of_user, Permission.DOCUMENTS_READ),
+        factory=InboxContext,
+        openapi=True,
+    )
+    config.add_endpoint(
+        "api.mail",
+        "/inbox/mail",
+        View("GET", get_mail, Permission.DOCUMENTS_READ),
+        View("PUT", put_mail, Permission.DOCUMENTS_READ),
         factory=InboxContext,
         openapi=True,
     )

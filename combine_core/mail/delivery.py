@@ -83,8 +83,9 @@ class Mailer:
         host = urlsplit(settings.public_url).hostname
         message["Message-ID"] = f"<combine-mail-{job_id}@{host}>"
         message["Auto-Submitted"] = "auto-generated"
+        url = settings.public_url
         message.set_content(
-            f"{letter.text}\n\n{settings.public_url}{letter.path}\n\n-- \n{_FOOT}\n"
+            f"{letter.text}\n\n{url}{letter.path}\n\n-- \n{_FOOT}\nTo turn this mail off: {url}/inbox\n"
         )
         return message
 

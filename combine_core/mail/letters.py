@@ -72,9 +72,9 @@ def list_recipients(
 def write_letter(
     session: Session, occasion: Occasion, object_id: uuid.UUID, by: uuid.UUID, to: uuid.UUID
 ) -> Letter | None:
-    """Write the message to a recipient. Return ``None`` if it no longer concerns them."""
+    """Write the message to a recipient. Return ``None`` if they do not want it or it is out of date."""
     person = session.get(User, to)
-    if person is None or person.disabled_at is not None:
+    if person is None or person.disabled_at is not None or not person.gets_mail:
         return None
     user = session.get(User, by)
     actor = "Somebody" if user is None else _one_line(user.name)

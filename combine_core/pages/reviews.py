@@ -35,8 +35,10 @@ from combine_core.reviews import (
     read_review,
     withdraw,
 )
+from combine_core.settings import settings_of
+from combine_core.settings.core import CoreSettings
 from combine_core.text import InvalidText
-from combine_core.users import Permission, Role
+from combine_core.users import Permission, Role, is_mail_on, set_mail
 from combine_core.web.endpoints import View, or_not_found
 from combine_core.web.forms import Form, ids_of, sentence, text_of
 
@@ -212,7 +214,17 @@ def show_inbox(context: InboxContext, request: Request) -> dict[str, Any]:
     return {
         "reviews": list_waiting(session, me, cursor=request.GET.get("cursor")),
         "mentions": list_mentions(session, me, cursor=request.GET.get("mentions")),
+        "mail_on": is_mail_on(session, me) if _sends_mail(request) else None,
     }
+
+
+def change_mail(context: InboxContext, request: Request) -> HTTPSeeOther:
+    set_mail(request.dbsession, context.identity.user_id, on=text_of(request, "mail") == "on")
+    return HTTPSeeOther(request.route_path("pages.inbox"))
+
+
+def _sends_mail(request: Request) -> bool:
+    return settings_of(request.registry, CoreSettings).smtp_host is not None
 
 
 def _waiting(request: Request) -> int:
@@ -246,6 +258,7 @@ def includeme(config: Configurator) -> None:
         "pages.inbox",
         "/inbox",
         View("GET", show_inbox, Permission.DOCUMENTS_READ, renderer=_INBOX_TEMPLATE),
+        View("POST", change_mail, Permission.DOCUMENTS_READ, form="mail"),
         factory=InboxContext,
     )
     config.add_nav_item("Inbox", "pages.inbox", order=20, count=_waiting)

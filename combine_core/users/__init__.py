@@ -17,8 +17,10 @@ from combine_core.users.service import (
     colliding_emails,
     find_user,
     get_or_create_user,
+    is_mail_on,
     is_reserved,
     list_roles,
+    set_mail,
 )
 
 __all__ = [
@@ -39,8 +41,10 @@ __all__ = [
     "erase_in_add_ons",
     "find_user",
     "get_or_create_user",
+    "is_mail_on",
     "is_reserved",
     "list_roles",
+    "set_mail",
     "tell",
     "tell_of_command",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import uuid
 
-from sqlalchemy import ForeignKey, Index, false, func, text
+from sqlalchemy import ForeignKey, Index, false, func, text, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from combine_core.database.metadata import Identified, Model, one_of
@@ -23,6 +23,8 @@ class User(Identified, Model):
     # Whether a setting made the user an administrator. Removing the setting revokes that.
     admin_by_setting: Mapped[bool] = mapped_column(default=False, server_default=false())
     disabled_at: Mapped[datetime.datetime | None]
+    # Whether the user wants mail about reviews and mentions.
+    gets_mail: Mapped[bool] = mapped_column(default=True, server_default=true(), deferred=True)
 
     __table_args__ = (Index("uq_users_email", text("lower(email)"), unique=True),)
 

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 
 import idna
-from sqlalchemy import Row, column, func, or_, select, table
+from sqlalchemy import Row, column, func, or_, select, table, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -146,3 +146,12 @@ def list_roles(session: Session, user_id: uuid.UUID) -> Sequence[Row[str, str]]:
         .order_by(_projects.c.name, Membership.project_id)
         .limit(MAX_ROLES_LISTED)
     ).all()
+
+
+def is_mail_on(session: Session, user_id: uuid.UUID) -> bool:
+    """Check whether the user wants mail about reviews and mentions."""
+    return bool(session.scalar(select(User.gets_mail).where(User.id == user_id)))
+
+
+def set_mail(session: Session, user_id: uuid.UUID, *, on: bool) -> None:
+    session.execute(update(User).where(User.id == user_id).values(gets_mail=on))

@@ -157,6 +157,36 @@ def test_reviews_decisions_and_mentions_send_mail(
     assert mail_server.handler.kept.empty()
 
 
+def test_a_user_turns_mail_off_and_on(ada, bob, ask, mention, mail_server, working, sessions):
+    assert bob.client.get(f"{API}/inbox/mail").json == {"enabled": True}
+    answer = bob.client.put_json(f"{API}/inbox/mail", {"enabled": False})
+    assert answer.json == bob.client.get(f"{API}/inbox/mail").json == {"enabled": False}
+    review = ask()
+    with working():
+        wait_for(lambda: jobs(sessions)[0] == 0)
+        assert mail_server.handler.kept.empty()
+        # Others still get theirs.
+        decide(bob, review)
+        to, message = mail_server.handler.next()
+        assert to == [ada.email]
+        assert "To turn this mail off: http://localhost:8000/inbox" in message.get_content()
+        bob.client.put_json(f"{API}/inbox/mail", {"enabled": True})
+        mention()
+        to, _ = mail_server.handler.next()
+        assert to == [bob.email]
+        wait_for(lambda: jobs(sessions)[0] == 0)
+
+
+def test_the_inbox_has_a_button_for_mail(bob):
+    page = bob.client.get("/inbox")
+    assert "You get mail about reviews" in page
+    [form] = [form for form in page.forms.values() if "mail" in form.fields]
+    page = form.submit(status=303).follow()
+    assert "You get no mail about reviews" in page
+    [form] = [form for form in page.forms.values() if "mail" in form.fields]
+    assert "You get mail about reviews" in form.submit(status=303).follow()
+
+
 def test_no_mail_is_sent_about_settled_matters(
     ada, bob, ask, mention, mail_server, working, sessions
 ):
