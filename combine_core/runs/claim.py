@@ -90,8 +90,7 @@ def claim_step(session: Session, step_id: uuid.UUID, job_id: int) -> Claim | Non
     ).one_or_none()
     if claimed is None:
         return None
-    # An earlier attempt sent these calls and recorded no answer. An answer may have arrived.
-    session.execute(change(CallEvent.LOSE, Call.step_id == step_id, Call.state == CallState.SENT))
+    _lose_calls(session, step_id)
     claim = Claim(step_id, *claimed[:-1])
     if claimed.unreported > MAX_UNREPORTED:
         message = _NEVER_REPORTED.format(attempts=MAX_UNREPORTED, step=step_id)
@@ -174,6 +173,7 @@ def fail_step(session: Session, claim: Claim, code: str, message: str) -> bool:
     """
     if not _change_held(session, claim, StepEvent.FAIL, error_code=code, error=message):
         return False
+    _lose_calls(session, claim.step_id)
     key, label = split_key(claim.key)
     if label is not None:
         others = select(func.count()).where(
@@ -188,6 +188,11 @@ def fail_step(session: Session, claim: Claim, code: str, message: str) -> bool:
     error = f"{claim.title}: {message}"
     session.execute(change(RunEvent.FAIL, Run.id == claim.run_id, error_code=code, error=error))
     return True
+
+
+def _lose_calls(session: Session, step_id: uuid.UUID) -> None:
+    """Mark the calls that an attempt sent without recording an answer. An answer may have arrived."""
+    session.execute(change(CallEvent.LOSE, Call.step_id == step_id, Call.state == CallState.SENT))
 
 
 def _advance(session: Session, run_id: uuid.UUID) -> None:

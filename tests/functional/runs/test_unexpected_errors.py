@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, NoReferencedTableError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
-from combine_core.llm import Completion, CompletionRequest, ProviderRegistry
+from combine_core.llm import Completion, CompletionRequest, ProviderRegistry, Usage
 from combine_core.postgres.diagnosis import is_database_fault
 from combine_core.runs import Run, RunState, Step, StepState
 from combine_core.runs import execute as execute_module
@@ -32,6 +32,7 @@ from combine_core.settings.core import CoreSettings
 from tests.functional.runs.conftest import StartRun
 from tests.functional.runs.test_worker import (
     Gated,
+    calls_of,
     ended,
     fitting,
     gated,
@@ -100,6 +101,23 @@ def test_an_unexpected_error_ends_the_step_after_three_attempts(
     assert "unexpected KeyError at" in warnings[0]
     assert "attempt 1 of 3" in warnings[0]
     assert "canary" not in "".join(warnings)
+
+
+class Wordy(Broken):
+    """A provider that counts more tokens than the journal can store."""
+
+    def complete(self, request: CompletionRequest) -> Completion:
+        return Completion("{}", Usage(output_tokens=2**40), None, 200, None, None, used_llm=True)
+
+
+def test_no_call_of_a_failed_step_stays_open(
+    settings: CoreSettings, sessions: Sessions, start: StartRun
+) -> None:
+    wordy = Wordy(times=0)
+    run = start("broken/m", registry_of(wordy))
+    with working(settings, registry_of(wordy)):
+        assert ended(sessions, run).error_code == "internal"
+    assert [call.state for call in calls_of(sessions, run)] == ["lost"] * MAX_ERRORS
 
 
 def test_a_temporary_error_is_not_kept_in_the_step(
