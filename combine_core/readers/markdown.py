@@ -270,6 +270,8 @@ class _Reader:
             return False
         if len(words) > 1 and words[0].lower() in labels() and words[-1].islower():
             return False  # "Action point"
+        if match["name"].isupper() and match["name"].endswith("ED"):
+            return False  # "RESOLVED"
         times = self._names[match["name"].casefold()]
         if listed and (match["bold"] or match["role"]) and times == 1:
             return False

@@ -10,9 +10,9 @@ from combine_core.llm.extract.vocabulary import Vocabulary
 
 _TOKEN = re.compile(r"[^\W_](?:[\w'’@./+&-]*\w)?|[,;:()–—]| - ")
 _CONTENT = re.compile(r"[^\W_][^\W_]{2,}")
-_CONTRACTED = re.compile(
-    r"\w+n[’']t|cannot|(?:i|we|you|they|it|he|she|that|there|who|what)[’'](?:s|m|re|ve|ll|d)"
-)
+_DENIED = re.compile(r"\w+n[’']t|cannot")
+# These bring their subject along.
+_CONTRACTED = re.compile(r"(?:i|we|you|they|it|he|she|that|there|who|what)[’'](?:s|m|re|ve|ll|d)")
 _PAST = re.compile(
     r"(?!(?:\w*need|speed|feed|seed|indeed|exceed|proceed|succeed|embed|hundred)\Z)[a-z-]{2,}ed"
 )
@@ -88,7 +88,7 @@ def _is_finite(tokens: Sequence[str], place: int, words: Vocabulary, *, line: bo
     behind = tokens[place + 1] if place + 1 < len(tokens) else ""
     if words.verb_first and token.endswith("en") and not behind[:1].isalnum():
         return False  # "… soll geprüft werden" has its verb before
-    if token in words.verbs or _CONTRACTED.fullmatch(token):
+    if token in words.verbs or _DENIED.fullmatch(token) or _CONTRACTED.fullmatch(token):
         return True
     if words.verb_first:
         return (

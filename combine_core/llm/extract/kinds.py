@@ -84,7 +84,10 @@ class Reading:
 # Most sentences are one of these.
 _STATEMENTS = {figures: Reading(Kind.STATEMENT, figures=figures) for figures in (False, True)}
 # Of a sentence; "2: if it rains" is a part of one.
-_BEGINNING = re.compile(r"[^\W_](?!\d?[:)] )|\"[^\"]+\"|'[^']+'(?!\w)|“[^”]+”|„[^“”]+[“”]|«[^»]+»")
+_BEGINNING = re.compile(
+    r"(?:\([A-Z]{2,3}\) )?[^\W_](?!\d?[:)] )"
+    r"|\"[^\"]+\"|'[^']+'(?!\w)|“[^”]+”|„[^“”]+[“”]|«[^»]+»"
+)
 # A question with its answer.
 _ANSWERED = re.compile(r"[^?(]{20,}\?\W* \w")
 _TWO_WORDS = re.compile(r"\W*\w++(?:[-'’]\w++)*+\W+\w")
@@ -142,6 +145,8 @@ _SUBORDINATE = re.compile(
 )
 # "The first" before "motion".
 _LEAD_IN = re.compile(r"(?<!\w)(?:the )?(?:\w+[- ]){0,3}\Z", re.IGNORECASE)
+# "anna - could we wait?", in notes of a talk.
+_SAID = re.compile(r"[\w@-]+ [-–] ")
 # A word that no title writes large.
 _SMALL = re.compile(r"\s[^\W\d_A-ZÄÖÜ]")
 # Arrows, commands and traces.
@@ -234,8 +239,9 @@ def is_clear(sentence: Sentence, kind: Kind) -> bool:
     words, headings = sentence.words, sentence.block.headings
     if kind is Kind.ACTION:
         return not rests_on_more(sentence.low, words)
-    if words.by_title.match(sentence.low) and matter_of(headings, sentence.language):
-        return True
+    if words.by_title.match(sentence.low):
+        matter = matter_of(headings, sentence.language)
+        return bool(matter) and not words.procedure.fullmatch(lowered(matter))
     if sentence.first and (rests_on_more(sentence.low, words) or words.depends.match(sentence.low)):
         return False
     titled = section_of(headings[-1:], sentence.language) is Section.DECISION
@@ -337,7 +343,10 @@ def needs_more(sentence: Sentence) -> bool:
     words = sentence.words
     if sentence.spoken:
         return False
-    if words.depends.match(sentence.low) or words.opens_decision.match(sentence.low):
+    if any(
+        pattern.match(sentence.low)
+        for pattern in (words.depends, words.opens_decision, words.by_title)
+    ):
         return True
     deed = words.decides.search(sentence.low)
     return deed is not None and _REFERS.match(sentence.low, deed.end()) is not None
@@ -401,6 +410,7 @@ def _is_open_question(sentence: Sentence, section: Section) -> bool:
         and not sentence.spoken
         and sentence.block.kind is not BlockKind.QUOTATION
         and not _LABEL.match(sentence.text)
+        and not _SAID.match(sentence.text)
     )
 
 

@@ -177,6 +177,9 @@ class SourceReader:
                 decided = is_labelled_decision(sentence)
             elif decided and records_more(sentence):
                 sentence = replace(sentence, section=Section.DECISION)
+            if sentence.section is Section.DECISION and index and block.kind is BlockKind.LIST_ITEM:
+                decides = decided and records_more(sentence)
+                sentence = sentence if decides else replace(sentence, section=Section.OTHER)
             if sentence.section is Section.ACTION and self._nested(block, sentence):
                 sentence = replace(sentence, section=Section.OTHER)
             reading = None if _CODE_ALONE.fullmatch(text, start, end) else read_sentence(sentence)

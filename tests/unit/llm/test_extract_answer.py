@@ -680,3 +680,31 @@ def test_in_a_chat_an_answer_to_somebody_is_no_statement():
         "Ben: Anna: makes sense to do it that way and keep the pump.\n"
     )
     assert points_in(chat) == ["The northern pump of the hall was repaired by Tom in May."]
+
+
+def test_a_short_vote_stands_with_the_proposal_before_it():
+    assert decisions_in(
+        "# Sitzung\n\n## Ablauf\n\nAnna schlägt die Entlastung vor."
+        " **Der Vorschlag wird mit 16 Ja, 0 Nein angenommen.**\n"
+    ) == ["Anna schlägt die Entlastung vor. Der Vorschlag wird mit 16 Ja, 0 Nein angenommen."]
+
+
+def test_a_resolution_is_a_decision_and_no_speaker():
+    assert decisions_in("RESOLVED: The next meeting of the group is in Ulm.\n") == [
+        "RESOLVED: The next meeting of the group is in Ulm."
+    ]
+
+
+def test_only_the_first_sentence_of_a_listed_decision_counts():
+    assert decisions_in(
+        "## Decisions\n\n- The pump stays in the hall. The valve needs an exception.\n"
+    ) == ["The pump stays in the hall."]
+
+
+def test_scraps_of_a_list_are_no_items():
+    brief = extract(
+        BRIEF,
+        "## Notes\n\n- Examples include pumps and valves.\n- Won't be able to open the valve\n"
+        "- anna - could we wait for the new pump?\n\n## Actions\n\n- Karen will follow up\n",
+    )
+    assert brief["key_points"] == brief["open_questions"] == brief["next_steps"] == []
