@@ -42,6 +42,8 @@ _WORD = re.compile(r"[^\W\d_]\w+")
 _AGENDA = 0.4
 # So many signs of thinking aloud in a hundred words.
 _ALOUD = 1.5
+# So many paragraphs that end in a question make a form, whose answers follow.
+_FORM = 3
 # Of two sentences in one statement, in letters.
 _LONGEST_JOINED = 400
 _THOUGHT = 0.5
@@ -94,6 +96,12 @@ class SourceReader:
         )
         signs = len(vocabulary_of(self._language).aloud.findall(low)) + len(_ELLIPSIS.findall(low))
         self._aloud = 100 * signs > _ALOUD * len(low.split())
+        questions = sum(
+            block.kind is BlockKind.PARAGRAPH
+            and material.text[block.start : block.end].rstrip().endswith("?")
+            for block in self._blocks
+        )
+        self._is_form = questions >= _FORM
         self._asked: tuple[int, int] | None = None
         self._held: list[Said] = []
         self._listed: set[str] = set()
@@ -267,7 +275,9 @@ class SourceReader:
         """
         if following is None or following.headings != block.headings:
             return False
-        if following.kind is not block.kind or (block.kind is BlockKind.PARAGRAPH and not alone):
+        if following.kind is not block.kind:
+            return False
+        if block.kind is BlockKind.PARAGRAPH and not (alone and self._is_form):
             return False
         return not self._text[following.start : following.end].rstrip().endswith("?")
 

@@ -637,7 +637,10 @@ def test_what_a_template_asks_for_is_no_task():
 
 
 def test_questions_of_a_form_are_not_open():
-    form = "# Form\n\nWhich licence does the pump have?\n\nThe licence of the city.\n"
+    form = "# Form\n\n" + "".join(
+        f"Which licence does the pump {name} have?\n\nThe licence of the city.\n\n"
+        for name in ("A", "B", "C")
+    )
     assert extract(BRIEF, form)["open_questions"] == []
     listed = "## Questions\n\n- Shall we test the northern pump again?\n  - Yes, in May.\n"
     assert extract(BRIEF, listed)["open_questions"] == []
