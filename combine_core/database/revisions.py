@@ -51,14 +51,18 @@ def version_table(add_on: str) -> str:
 
 
 @functools.cache
+def _own_revisions() -> Mapping[str, frozenset[str]]:
+    # Read once: an update replaces the files while the process still runs the older code.
+    return revisions_in(migrations_folder() / "versions")
+
+
 def head_revision() -> str | None:
-    """Return the newest revision of this code. Cached, because the files do not change while it runs."""
-    return newest_of(revisions_in(migrations_folder() / "versions"))
+    """Return the newest revision of this code."""
+    return newest_of(_own_revisions())
 
 
-@functools.cache
 def known_revisions() -> frozenset[str]:
-    return frozenset(revisions_in(migrations_folder() / "versions"))
+    return frozenset(_own_revisions())
 
 
 @functools.cache

@@ -25,7 +25,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import Engine
 
 from combine_core.cli.errors import message_of
-from combine_core.database import migration_lock
+from combine_core.database import migration_lock, revisions
 from combine_core.database.migration_lock import ADVISORY_LOCK
 from combine_core.database.revisions import (
     head_revision,
@@ -232,6 +232,21 @@ def test_alembic_shows_cause_and_remedy_instead_of_a_traceback(url, message):
     assert f"FAILED: {message}" in output
     assert "Traceback" not in output
     assert "k4Tz9q" not in output
+
+
+def test_an_update_of_the_files_does_not_change_the_revisions_of_a_running_process(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "versions").mkdir()
+    (tmp_path / "versions" / "a.py").write_text("revision = 'a'\ndown_revision = None\n")
+    monkeypatch.setattr(revisions, "migrations_folder", lambda: tmp_path)
+    revisions._own_revisions.cache_clear()
+    try:
+        assert head_revision() == "a"
+        (tmp_path / "versions" / "b.py").write_text("revision = 'b'\ndown_revision = 'a'\n")
+        assert (head_revision(), known_revisions()) == ("a", {"a"})
+    finally:
+        revisions._own_revisions.cache_clear()
 
 
 def test_revisions_are_read_as_alembic_reads_them(tmp_path):
