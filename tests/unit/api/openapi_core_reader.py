@@ -1,4 +1,4 @@
-"""Reads requests with openapi-core: what the compiled operations are compared with."""
+"""Reads requests with openapi-core, to compare the results with the compiled operations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from combine_core.web.problems import FieldError, ProblemError, invalid_content,
 
 
 class OpenApiCoreReader(V30RequestUnmarshaller):
-    """Reads a request as the document describes it."""
+    """Reads a request as the API description defines it."""
 
     def __init__(self, document):
         super().__init__(
@@ -37,7 +37,7 @@ class OpenApiCoreReader(V30RequestUnmarshaller):
         return self.path_finder.find(method, request.request.matched_route.pattern)
 
     def read(self, request: Any) -> Any:
-        """The parameters and the body. Raises :class:`ProblemError`, which names each misfit."""
+        """Return the parameters and the body. Raise :class:`ProblemError` with every error."""
         result = super().unmarshal(DescribedRequest(request))
         if result.errors:
             raise request_problem(result.errors)
@@ -75,7 +75,7 @@ _MOST_CHARACTERS = 100
 
 
 def request_problem(errors: Iterable[Exception]) -> ProblemError:
-    """What the client is told about these errors of openapi-core."""
+    """Return the problem document for these errors of openapi-core."""
     parameters: list[FieldError] = []
     for error in errors:
         if isinstance(error, ParameterValidationError):
@@ -88,9 +88,9 @@ def request_problem(errors: Iterable[Exception]) -> ProblemError:
 
 
 def refuse_unknown(query: Iterable[str], described: Iterable[Any]) -> None:
-    """Refuse a query with parameters that the operation does not have.
+    """Reject a query with parameters that the operation does not have.
 
-    :param described: the parameters of the operation in the OpenAPI document
+    :param described: the parameters of the operation in the API description
     :raises ProblemError: 400, with the name of each
     """
     known = list(dict.fromkeys(one["name"] for one in described if one["in"] == "query"))
@@ -132,7 +132,7 @@ def _schema_errors(invalid: InvalidSchemaValue) -> Iterator[FieldError]:
 
 
 def _explain(error: Any) -> Iterator[tuple[str, str]]:
-    """Yield the property that is wrong (or nothing) and the message, for one keyword of JSON Schema."""
+    """Yield the wrong property (or None) and the message for one keyword of JSON Schema."""
     wanted = error.validator_value
     match error.validator:
         case "required":

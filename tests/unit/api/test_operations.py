@@ -1,4 +1,4 @@
-"""Requests are read as openapi-core reads them."""
+"""Tests that requests are read as openapi-core reads them."""
 
 import functools
 import json
@@ -20,7 +20,7 @@ from combine_core.web.problems import ProblemError
 from combine_core.yaml_files import load_yaml
 from tests.unit.api.openapi_core_reader import OpenApiCoreReader
 
-# What none of ours has, as an add-on may have it.
+# Parts that our operations do not have, but those of an add-on may.
 SHIPS = """
 openapi: 3.0.3
 info: {title: Ships, version: "1"}
@@ -135,7 +135,7 @@ TEXTS = st.sampled_from([*UUIDS, *TIMES, *WORDS, *NAMES])
 
 
 def values(schema, depth=0):
-    """Mostly what fits a schema, and near misses."""
+    """Generate mostly valid values of a schema, and some near misses."""
     while "$ref" in schema:
         *_, section, name = schema["$ref"].split("/")
         schema = described()["components"][section][name]
@@ -181,7 +181,7 @@ def _fitting(schema, depth):
 
 @st.composite
 def requests(draw):
-    """A request for one of the operations, and the variables of its path."""
+    """Generate a request for one of the operations, and the variables of its path."""
     document = described()
     path = draw(st.sampled_from(sorted(document["paths"])))
     item = document["paths"][path]
@@ -248,10 +248,10 @@ def readers():
 
 @settings(max_examples=12 * settings().max_examples)
 @given(sent=requests())
-def test_agrees_with_openapi_core(sent):
+def test_operations_agree_with_openapi_core(sent):
     ours, theirs = (outcome(reader, sent) for reader in readers())
     if ours != theirs:
-        # Parameters that are wrong are told before the body is read.
+        # Wrong parameters are reported before the body is read.
         assert ours[:2] == (400, "invalid-request"), (sent.url, sent.body, ours, theirs)
         assert theirs[0] >= 400
         sent.body = b""
@@ -287,25 +287,25 @@ def ask(document, url="/", method="GET", pattern="/api/v1/ships", **given):
         {"in": "cookie", "schema": {"type": "string"}},
     ],
 )
-def test_a_kind_of_parameter_that_is_not_checked(flag):
+def test_an_unsupported_kind_of_parameter_is_an_error(flag):
     with pytest.raises(ConfigurationError, match="GET /ships: the parameter flag"):
         ask(ships(flag))
 
 
 @pytest.mark.parametrize("number", ["nan", "inf", "-Infinity", "1e999", "9" * 5000, "x", ""])
-def test_what_is_no_number_in_json(number):
+def test_nan_and_infinity_are_rejected(number):
     with pytest.raises(ProblemError) as raised:
         ask(ships({"schema": {"type": "number"}}), f"/?flag={number}")
     assert raised.value.errors[0].message == "must be a number"
 
 
-def test_an_operation_that_is_not_described():
+def test_an_undescribed_operation_is_an_error():
     with pytest.raises(ConfigurationError, match="Describe POST /ships"):
         ask(ships({"schema": {"type": "string"}}), method="POST")
 
 
 def test_the_end_of_a_pattern_is_the_end_of_the_text():
-    # JavaScript and JSON Schema read it so. openapi-core would let a line break follow.
+    # JavaScript and JSON Schema read it this way. openapi-core would allow a line break after it.
     flag = ships({"schema": {"type": "string", "pattern": "^[a-z]+$"}})
     assert ask(flag, "/?flag=abc").parameters.query == {"flag": "abc"}
     with pytest.raises(ProblemError):
@@ -345,7 +345,7 @@ def test_a_schema_may_contain_itself():
 
 
 def test_a_schema_holds_no_more_than_it_refers_to():
-    """The document has 100 operations, and each would keep all of it."""
+    """The description has 100 operations, and each would store all schemas."""
     tree = {
         "type": "object",
         "properties": {"parts": {"items": {"$ref": "#/components/schemas/Leaf"}}},

@@ -1,4 +1,4 @@
-"""Which answer an exception becomes."""
+"""Tests which response each exception becomes."""
 
 import functools
 
@@ -28,7 +28,7 @@ from combine_core.web.problems import ProblemError
 
 @pytest.fixture(scope="module")
 def problem_of():
-    """What the faces answer in an application with the domain's errors."""
+    """The responses of an application with the errors of the domain."""
     config = Configurator()
     config.include("combine_core.web")
     config.include("combine_core.problems")
@@ -73,7 +73,7 @@ def database_error(kind, original=None, *, invalidated=False):
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, SECRET), 500, None),
     ],
 )
-def test_problems(problem_of, error, status, kind):
+def test_each_error_has_a_problem_document(problem_of, error, status, kind):
     problem = problem_of(error)
     assert (problem.status, problem.kind) == (status, kind)
     assert problem.detail
@@ -95,14 +95,16 @@ def test_problems(problem_of, error, status, kind):
         (QueueFull("full"), None),
     ],
 )
-def test_why_the_database_cannot_be_used(problem_of, error, cause):
+def test_database_errors_have_a_reason(problem_of, error, cause):
     assert problem_of(error).cause == cause
 
 
 @pytest.mark.parametrize(
     "kind", ["SerializationFailure", "QueryCanceled", "LockNotAvailable", "TooManyConnections"]
 )
-def test_a_busy_database_is_told_from_one_that_is_away(problem_of, kind, dbsession_error):
+def test_a_busy_database_is_distinguished_from_an_unreachable_one(
+    problem_of, kind, dbsession_error
+):
     assert problem_of(dbsession_error(kind)).kind == "database-busy"
 
 
@@ -116,7 +118,7 @@ def test_a_busy_database_is_told_from_one_that_is_away(problem_of, kind, dbsessi
         ("InsufficientPrivilege", "42501", Cause.REJECTED),
     ],
 )
-def test_a_database_that_cannot_do_its_work_is_not_our_fault(problem_of, kind, code, cause):
+def test_a_database_fault_gets_503(problem_of, kind, code, cause):
     from psycopg2 import errors
 
     original = type(kind, (getattr(errors, kind),), {"pgcode": code})()
@@ -146,7 +148,7 @@ class Melted(Exception):
     """Raised by an add-on."""
 
 
-def test_an_add_on_brings_its_own():
+def test_an_add_on_registers_its_own_errors():
     config = Configurator()
     config.include("combine_core.web")
     config.commit()
@@ -158,7 +160,7 @@ def test_an_add_on_brings_its_own():
     assert problems.problem_of(Configurator().registry, Melted()).status == 500
 
 
-def test_two_answers_to_the_same_error_conflict():
+def test_two_responses_to_the_same_error_conflict():
     config = Configurator()
     config.include("combine_core.web")
     for status in (410, 411):

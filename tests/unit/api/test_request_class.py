@@ -1,4 +1,4 @@
-"""All requests have one class, with what add-ons add to them."""
+"""Tests that all requests have one class, with the attributes that add-ons add."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def own_function(environ):
 
 
 @pytest.mark.parametrize("factory", [None, OwnRequest, own_function])
-def test_requests_have_what_is_added_to_them(factory):
+def test_requests_have_the_added_attributes(factory):
     seen, made = [], []
 
     def show(request):
         seen.append(request)
-        # Reified: made once for each request, and not kept by the class.
+        # A reified property is computed once for each request and not stored in the class.
         assert request.number is request.number
         request.settable = f"{request.settable}, set"
         words = [getattr(request, "own", "-"), request.hello("Ada"), request.settable]

@@ -1,4 +1,4 @@
-"""Which paths there are at all."""
+"""Tests the variables of all paths."""
 
 import pytest
 
@@ -33,5 +33,5 @@ ID = "0199c2a2-10aa-7d21-b0f3-5c7b9d3e4f50"
         ({"name": "b" * 41}, False),
     ],
 )
-def test_variables(variables, there):
+def test_path_variables_match_their_patterns(variables, there):
     assert matches({"match": variables}, None) is there

@@ -1,4 +1,4 @@
-"""Times and money as text."""
+"""Tests times and money as text."""
 
 import datetime
 import json
@@ -39,7 +39,7 @@ def test_nothing_else_is_turned_into_text():
         (Decimal("12345678.123456"), "12345678.123456"),
     ],
 )
-def test_money(amount, shown):
+def test_money_is_text(amount, shown):
     assert json_value(amount) == shown
 
 
@@ -63,7 +63,7 @@ def test_json_bytes():
         "part": {"a": 1},
     }
     assert json.loads(json_bytes(value)) == expected
-    # What orjson does not know.
+    # These types are unknown to orjson.
     for rare in (10**30, "\ud800"):
         assert json.loads(json_bytes({"id": key, "rare": rare})) == {"id": str(key), "rare": rare}
     with pytest.raises(TypeError):

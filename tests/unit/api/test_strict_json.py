@@ -1,4 +1,4 @@
-"""JSON is read without guessing."""
+"""Tests that JSON is parsed strictly."""
 
 import json
 
@@ -21,13 +21,13 @@ values = st.recursive(
 
 
 @given(values)
-def test_what_json_says_is_read(value):
+def test_valid_json_is_parsed(value):
     assert read_json(json.dumps(value).encode()) == value
     assert read_json(json.dumps(value, ensure_ascii=False).encode()) == value
 
 
 @given(st.binary())
-def test_anything_is_read_or_refused(body):
+def test_any_text_is_parsed_or_rejected(body):
     status = 200
     try:
         read_json(body)
@@ -58,14 +58,14 @@ def test_anything_is_read_or_refused(body):
         (b"[" * 200_000, 400),
     ],
 )
-def test_what_is_refused(body, status):
+def test_invalid_json_is_rejected(body, status):
     with pytest.raises(ProblemError) as refused:
         read_json(body)
     assert refused.value.status == status
     assert len(str(refused.value.errors)) < 300
 
 
-def test_the_place_is_named():
+def test_the_position_of_the_error_is_named():
     with pytest.raises(ProblemError, match="line 2, column 3"):
         read_json(b"{\n  a: 1}")
 
@@ -78,7 +78,7 @@ def test_the_place_is_named():
         (rb'{"a": {"\ud83d": 1}}', "a/?"),
     ],
 )
-def test_half_a_character(body, field):
+def test_an_incomplete_character_is_rejected(body, field):
     with pytest.raises(ProblemError) as raised:
         read_json(body)
     assert raised.value.status == 422

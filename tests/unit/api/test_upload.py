@@ -1,4 +1,4 @@
-"""Forms with files, read strictly."""
+"""Tests that forms with files are parsed strictly."""
 
 import contextlib
 
@@ -19,7 +19,7 @@ def form(body: bytes, media_type: str = "multipart/form-data; boundary=b") -> Re
 
 
 @given(contents, st.text(st.characters(exclude_categories=["Cs"])))
-def test_what_clients_send_is_read(text, name):
+def test_forms_of_real_clients_are_parsed(text, name):
     client = TestApp(None)
     media_type, body = client.encode_multipart(
         [("name", name)], [("file", "notes.md", text.encode())]
@@ -31,7 +31,7 @@ def test_what_clients_send_is_read(text, name):
 
 
 @given(st.lists(st.binary(max_size=20) | st.sampled_from([b"--b", b"\r\n", b"--"])).map(b"".join))
-def test_anything_is_read_or_refused(body):
+def test_any_form_is_parsed_or_rejected(body):
     with contextlib.suppress(ProblemError, InvalidText):
         read_form(form(body))
     with contextlib.suppress(ProblemError, InvalidText):

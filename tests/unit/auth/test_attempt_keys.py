@@ -1,4 +1,4 @@
-"""What a sign-in is bound by, derived from its state."""
+"""Tests the nonce and verifier of a sign-in, which are derived from its state."""
 
 import re
 
@@ -19,7 +19,7 @@ def test_nonce_and_verifier_are_of_pkce_length_and_differ():
     assert secrets.verifier not in repr(secrets)
 
 
-def test_same_state_same_secrets():
+def test_the_same_state_gives_the_same_secrets():
     keys = AttemptKeys(KEY)
     assert keys.secrets_of("s", keys.current_id) == AttemptKeys(KEY).secrets_of(
         "s", keys.current_id
@@ -27,18 +27,18 @@ def test_same_state_same_secrets():
     assert keys.secrets_of("s", keys.current_id) != keys.secrets_of("t", keys.current_id)
 
 
-def test_key_of_before_is_known_by_its_id():
+def test_an_old_key_is_found_by_its_id():
     before, after = AttemptKeys(OLD), AttemptKeys(KEY, [OLD])
     assert before.current_id != after.current_id
     assert after.secrets_of("s", before.current_id) == before.secrets_of("s", before.current_id)
 
 
-def test_unknown_key():
+def test_an_unknown_key_is_an_error():
     with pytest.raises(KeyError):
         AttemptKeys(KEY).secrets_of("s", AttemptKeys(OLD).current_id)
 
 
-def test_id_does_not_hold_the_key():
+def test_the_id_does_not_reveal_the_key():
     assert AttemptKeys(KEY).current_id not in KEY
     assert re.fullmatch("[0-9a-f]{16}", AttemptKeys(KEY).current_id)
 

@@ -1,4 +1,4 @@
-"""Identity providers in the settings: each name in AUTH_PROVIDERS has settings of its own."""
+"""Tests the settings of identity providers: each name in AUTH_PROVIDERS has its own settings."""
 
 from pathlib import Path
 
@@ -47,12 +47,12 @@ def test_google_and_microsoft_are_named_by_default():
         settings.of_provider("okta")
 
 
-def test_a_provider_of_any_name():
+def test_a_provider_may_have_any_name():
     outcome = checked(OKTA)
     assert outcome.problems == outcome.warnings == outcome.faults == ()
     okta = outcome.loaded.get(AuthSettings).of_provider("okta")
     assert (okta.client_id, okta.client_secret) == ("0oa1", SecretStr("s3cr3t-of-okta"))
-    # Exactly as written: the slash is part of it.
+    # The address stays exactly as written, including the slash.
     assert okta.issuer == "https://example.okta.com/"
     rows = {row.variable: row for row in outcome.loaded.rows()}
     assert rows["OKTA_CLIENT_SECRET"].value_shown == "********"
@@ -63,7 +63,7 @@ def test_a_provider_of_any_name():
 
 @pytest.mark.parametrize("listing", ["combine_auth.providers", "combine_auth.auth_providers"])
 @pytest.mark.parametrize("form", ["combine_auth.okta.{}", "combine_auth.okta_{}"])
-def test_in_the_ini(listing, form):
+def test_a_provider_is_set_in_the_ini_file(listing, form):
     values = {"issuer": "https://example.okta.com", "client_id": "0oa1", "client_secret": "s3cr3t"}
     ini = {listing: "okta", **{form.format(name): value for name, value in values.items()}}
     okta = auth(ini=ini).of_provider("okta")
@@ -81,7 +81,7 @@ def test_in_the_ini(listing, form):
         "ftp://example.com/",
     ],
 )
-def test_addresses_of_a_discovery_document_that_are_refused(address):
+def test_invalid_discovery_addresses_are_rejected(address):
     ((variable, _),) = problems({**OKTA, "OKTA_DISCOVERY_URL": address})
     assert variable == "OKTA_DISCOVERY_URL"
 
@@ -92,7 +92,7 @@ def test_a_relative_key_file_starts_at_the_ini_file(tmp_path):
     assert settings.of_provider("okta").client_key_file == tmp_path / "keys/okta.pem"
 
 
-def test_limits_of_an_address():
+def test_limits_per_address_are_parsed():
     given = {"COMBINE_AUTH_ADDRESS_LIMITS": "sign-in=300, callback=300"}
     assert auth(given).address_limits == ("sign-in=300", "callback=300")
     for wrong in (
@@ -113,7 +113,7 @@ AUTHORITY = Path(__file__).parents[2] / "functional/health/certificates/authorit
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
-def test_authorities(tmp_path, variable):
+def test_certificate_authorities_are_checked(tmp_path, variable):
     assert auth().ca_file is None
     assert auth({variable: str(AUTHORITY)}).ca_file == AUTHORITY
     assert auth({variable: str(tmp_path)}).ca_file == tmp_path
@@ -124,19 +124,19 @@ def test_authorities(tmp_path, variable):
         (no_pem, "names a file without certificates"),
         (AUTHORITY / "x", "names a file that cannot be read (Not a directory)"),
     ):
-        # In development too.
+        # This also applies in development.
         for environment in ("production", "development"):
             given = {variable: str(path), "ENVIRONMENT": environment}
             assert problems(given) == [(variable, what)]
 
 
-def test_the_authorities_of_requests_win():
+def test_the_variables_of_requests_win():
     both = {"REQUESTS_CA_BUNDLE": str(AUTHORITY), "SSL_CERT_FILE": str(AUTHORITY.parent)}
     assert auth(both).ca_file == AUTHORITY
 
 
 @pytest.mark.parametrize("name", ["OKTA", "GOOGLE"])
-def test_the_algorithms_of_a_provider(name):
+def test_the_algorithms_of_a_provider_are_parsed(name):
     settings = auth({**OKTA, f"{name}_ALGORITHMS": "ES256, PS256 ES256"})
     assert settings.of_provider(name.lower()).algorithms == ("ES256", "PS256")
     for wrong in ("HS256", "none", "es256", "RS256 HS512"):
@@ -144,7 +144,7 @@ def test_the_algorithms_of_a_provider(name):
         assert variable == f"{name}_ALGORITHMS"
 
 
-def test_in_the_env_file(tmp_path):
+def test_a_provider_is_set_in_the_env_file(tmp_path):
     (tmp_path / ".env").write_text("".join(f"{name}='{value}'\n" for name, value in OKTA.items()))
     outcome = checked(path=tmp_path / "production.ini")
     assert outcome.problems == outcome.warnings == outcome.faults == ()
@@ -153,20 +153,20 @@ def test_in_the_env_file(tmp_path):
     assert row.source == ".env"
 
 
-def test_misspelt_keys_of_a_provider_stop_the_start():
+def test_misspelt_keys_of_a_provider_are_an_error():
     ini = {"combine_auth.providers": "okta", "combine_auth.okta.isuer": "https://x.example"}
     (problem,) = checked(ini=ini).problems
     assert problem.remedy == "write combine_auth.okta.issuer, or remove it"
 
 
 @pytest.mark.parametrize("key", ["combine_auth.okta.issuer", "combine_auth.okta_client_id"])
-def test_keys_of_a_provider_that_is_not_named(key):
+def test_keys_of_an_unlisted_provider_are_an_error(key):
     (problem,) = checked(ini={key: "https://x.example"}).problems
     assert problem.fault == "belongs to okta, which combine_auth.providers does not name"
     assert problem.remedy == "add okta to combine_auth.providers, or remove it"
 
 
-def test_misspelt_variables_of_a_provider_in_the_env_file(tmp_path):
+def test_misspelt_variables_in_the_env_file_are_reported(tmp_path):
     (tmp_path / ".env").write_text("AUTH_PROVIDERS=okta\nOKTA_CLIENTID=1\n")
     warnings = checked(path=tmp_path / "x.ini").warnings
     assert [(w.variable, w.remedy) for w in warnings] == [
@@ -174,7 +174,7 @@ def test_misspelt_variables_of_a_provider_in_the_env_file(tmp_path):
     ]
 
 
-def test_the_faults_of_a_provider_name_no_value():
+def test_errors_of_a_provider_contain_no_value():
     outcome = checked({**OKTA, "OKTA_CLIENT_SECRET": "'canary'"})
     assert [(f.variable, f.fault) for f in outcome.faults] == [
         ("OKTA_CLIENT_SECRET", "is still in quotes")
@@ -186,7 +186,7 @@ def test_the_faults_of_a_provider_name_no_value():
 
 
 @pytest.mark.parametrize("name", ["Okta", "my-okta", "1okta", "local", "o" * 32, "okta.com"])
-def test_names_that_are_refused(name):
+def test_invalid_names_are_rejected(name):
     (problem,) = checked({"AUTH_PROVIDERS": f"google,{name}"}).problems
     assert problem.fault == "has an entry 2 that cannot be a provider's name"
 
@@ -208,14 +208,14 @@ def test_names_that_are_refused(name):
         ("id.example.com", "production", True),
     ],
 )
-def test_issuers(issuer, environment, refused):
+def test_issuers_are_checked(issuer, environment, refused):
     found = problems({**OKTA, "ENVIRONMENT": environment, "OKTA_ISSUER": issuer})
     assert [variable for variable, _ in found] == (["OKTA_ISSUER"] if refused else [])
     found = problems({"ENVIRONMENT": environment, "GOOGLE_ISSUER": issuer})
     assert [variable for variable, _ in found] == (["GOOGLE_ISSUER"] if refused else [])
 
 
-def test_lists():
+def test_lists_are_parsed():
     settings = auth(
         {
             "GOOGLE_HOSTED_DOMAINS": "Example.COM, example.org.",
@@ -254,7 +254,7 @@ def test_lists():
         ("RATE_LIMIT_STORAGE", "postgresql://db"),
     ],
 )
-def test_lists_with_unusable_entries(variable, value):
+def test_lists_with_invalid_entries_are_rejected(variable, value):
     assert [name for name, _ in problems({**OKTA, variable: value})] == [variable]
 
 
@@ -268,7 +268,7 @@ def test_the_password_of_a_storage_is_masked():
     assert "memory://" not in checked().loaded.secrets()
 
 
-def test_old_keys():
+def test_old_keys_are_parsed():
     old = "b3a90c3f0b8a7d62b3a90c3f0b8a7d61ff b3a90c3f0b8a7d62b3a90c3f0b8a7d61aa"
     outcome = checked({"SECRET_KEY_OLD": old})
     assert outcome.problems == outcome.warnings == ()
@@ -285,7 +285,7 @@ def test_old_keys():
     assert warning.variable == "SECRET_KEY_OLD"
 
 
-def test_the_page_describes_the_settings_of_any_name():
+def test_the_page_describes_the_settings_of_any_provider():
     page = configuration_page(installed(DISTRIBUTION))
     for suffix in ("CLIENT_ID", "CLIENT_SECRET", "ISSUER", "TITLE", "SCOPES", "EMAIL_DOMAINS"):
         assert f"| `NAME_{suffix}` | `combine_auth.NAME.{suffix.lower()}` |" in page
@@ -300,14 +300,14 @@ def test_the_page_describes_the_settings_of_any_name():
         ("test", "anyone"),
     ],
 )
-def test_who_gets_an_account_by_default(environment, who):
+def test_the_default_of_sign_up(environment, who):
     outcome = checked({"ENVIRONMENT": environment})
     settings = outcome.loaded.get(AuthSettings)
     assert settings.sign_up == who
     assert settings.may_sign_up("ann@example.com") is (who == "anyone")
 
 
-def test_domains_that_get_accounts():
+def test_sign_up_domains_are_parsed():
     settings = auth({"SIGN_UP": "domains", "SIGN_UP_DOMAINS": "Example.com, example.org"})
     assert settings.may_sign_up("ann@EXAMPLE.com")
     assert settings.may_sign_up("ann@example.org")
@@ -315,19 +315,19 @@ def test_domains_that_get_accounts():
         assert not settings.may_sign_up(email)
 
 
-def test_a_domain_in_another_spelling():
+def test_domains_are_normalized():
     settings = auth({"SIGN_UP": "domains", "SIGN_UP_DOMAINS": "xn--mnchen-3ya.de"})
     assert settings.may_sign_up("ann@m\u00fcnchen.de")
     assert settings.may_sign_up("ann@xn--mnchen-3ya.de.")
 
 
-def test_domains_without_any():
+def test_sign_up_by_domain_needs_a_domain():
     assert problems({"SIGN_UP": "domains"}) == [
         ("SIGN_UP_DOMAINS", "is not set, although SIGN_UP is domains")
     ]
 
 
-def test_start_says_that_anyone_gets_in():
+def test_open_sign_up_is_logged_at_the_start():
     outcome = checked({"SIGN_UP": "anyone"})
     assert outcome.problems == ()
     [warning] = outcome.warnings

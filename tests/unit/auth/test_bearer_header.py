@@ -1,4 +1,4 @@
-"""What counts as a bearer token in the header."""
+"""Tests which headers contain a bearer token."""
 
 import pytest
 from pyramid.testing import DummyRequest
@@ -19,14 +19,14 @@ from combine_auth.tokens.bearer import BearerToken
         ("Bearer a", "a"),
         ("bEaReR   a ", "a"),
         ("Bearer a b", "a b"),
-        # Two headers: neither is the token.
+        # Two headers: neither counts as the token.
         ("Bearer a, Bearer b", "a, Bearer b"),
         ("Bearer,Bearer b", ",Bearer b"),
         ("Basic YTpi, Bearer b", "Basic YTpi, Bearer b"),
         ("Basic YTpi,bearer", "Basic YTpi,bearer"),
     ],
 )
-def test_presented(header, presented):
+def test_the_token_is_read_from_the_header(header, presented):
     request = DummyRequest()
     request.environ = {} if header is None else {"HTTP_AUTHORIZATION": header}
     assert BearerToken().read_credential(request) == presented

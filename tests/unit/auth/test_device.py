@@ -1,4 +1,4 @@
-"""What browsers say of themselves, in words."""
+"""Tests the names of browsers, derived from their User-Agent."""
 
 import pytest
 
@@ -59,5 +59,5 @@ from combine_auth.account.views import describe_device
         ("", "Unknown browser"),
     ],
 )
-def test_device(user_agent, words):
+def test_a_user_agent_becomes_a_name(user_agent, words):
     assert describe_device(user_agent) == words

@@ -1,4 +1,4 @@
-"""Including the add-on."""
+"""Tests including the add-on."""
 
 import sys
 
@@ -11,7 +11,7 @@ from combine_auth.security import SecurityPolicy
 
 INI = {
     "combine_core.environment": "test",
-    # Nobody listens there: including must not connect.
+    # Nothing listens on this port, because including must not connect.
     "combine_core.database_url": "postgresql://nobody:nothing@127.0.0.1:1/away",
 }
 

@@ -1,4 +1,4 @@
-"""Counting requests in memory."""
+"""Tests rate limits in memory."""
 
 import threading
 
@@ -13,7 +13,7 @@ from combine_auth.setting_values import LIMITED
 
 
 class Clock:
-    """A clock that stands still until told otherwise."""
+    """A clock that moves only when the test moves it."""
 
     def __init__(self):
         self.now = 1_000_000.0
@@ -44,21 +44,21 @@ def allowed(limiter, name, address, most=10_000):
     return most
 
 
-def test_an_address_may_do_it_as_often_as_the_rule_says(limiter):
+def test_an_address_has_a_limit(limiter):
     assert allowed(limiter, "sign-in", "192.0.2.1") == RULES["sign-in"].address.amount
 
 
-def test_another_address_has_a_share_of_its_own(limiter):
+def test_another_address_has_its_own_limit(limiter):
     allowed(limiter, "sign-in", "192.0.2.1")
     limiter.check("sign-in", "192.0.2.2")
 
 
-def test_another_kind_of_request_is_counted_apart(limiter):
+def test_another_kind_of_request_is_counted_separately(limiter):
     allowed(limiter, "sign-in", "192.0.2.1")
     limiter.check("callback", "192.0.2.1")
 
 
-def test_it_says_how_long_to_wait_and_that_is_enough(limiter, clock):
+def test_the_given_wait_is_long_enough(limiter, clock):
     allowed(limiter, "sign-in", "192.0.2.1")
     clock.now += 10.5
     with pytest.raises(RateLimited) as caught:
@@ -70,20 +70,20 @@ def test_it_says_how_long_to_wait_and_that_is_enough(limiter, clock):
     limiter.check("sign-in", "192.0.2.1")
 
 
-def test_a_flood_from_one_address_uses_up_nobody_elses_share(limiter):
+def test_a_flood_from_one_address_does_not_affect_others(limiter):
     for _ in range(RULES["report"].everybody.amount * 2):
         allowed(limiter, "report", "192.0.2.1", 1)
     limiter.check("report", "192.0.2.2")
 
 
-def test_all_addresses_together_are_limited_and_make_no_more_counters_than_that(limiter):
+def test_all_addresses_share_a_total_limit(limiter):
     most = RULES["report"].everybody.amount
-    let_in = sum(allowed(limiter, "report", f"2001:db8:{n:x}::1", 1) for n in range(most + 500))
-    assert let_in == most
+    admitted = sum(allowed(limiter, "report", f"2001:db8:{n:x}::1", 1) for n in range(most + 500))
+    assert admitted == most
     assert len(limiter.storage) == most + 1
 
 
-def test_a_key_is_counted_too(limiter):
+def test_a_key_has_a_limit(limiter):
     for _ in range(RULES["device-code"].key.amount):
         limiter.hit("device-code", "WDJB-MJHT")
     with pytest.raises(RateLimited):
@@ -91,7 +91,7 @@ def test_a_key_is_counted_too(limiter):
     limiter.hit("device-code", "XXXX-XXXX")
 
 
-def test_a_key_takes_no_more_room_than_another_and_is_not_kept(limiter):
+def test_keys_are_stored_as_short_hashes(limiter):
     for key in ("WDJB-MJHT", "x" * 1_000_000, "\ud800", ""):
         limiter.hit("device-code", key)
     kept = list(limiter.storage._counters)
@@ -108,7 +108,7 @@ def test_memory_is_bounded(clock):
     assert storage.get("key999") == 1
 
 
-def test_what_is_over_goes_first(clock):
+def test_expired_counters_are_dropped_first(clock):
     storage = MemoryStorage(max_keys=10)
     storage.incr("long", 3600)
     for number in range(9):
@@ -136,7 +136,7 @@ def test_threads_lose_no_count():
     assert storage.get("key") == 4000
 
 
-def test_storage_forgets_when_told(clock):
+def test_storage_is_cleared(clock):
     storage = MemoryStorage()
     storage.incr("one", 60)
     storage.incr("two", 60)
@@ -160,12 +160,12 @@ def test_storage_forgets_when_told(clock):
         ("localhost", "unknown"),
     ],
 )
-def test_a_client_is_an_address_or_the_network_that_it_gets(address, client):
+def test_a_client_is_an_ipv4_address_or_an_ipv6_network(address, client):
     assert client_key(address) == client
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_a_single_client_cannot_use_up_what_all_have(name):
+def test_a_single_client_cannot_use_up_the_total(name):
     rule = RULES[name]
     assert rule.address.amount * 10 <= rule.everybody.amount
     assert (

@@ -1,4 +1,4 @@
-"""Which requests come from this very machine."""
+"""Tests which requests come from this machine."""
 
 import pytest
 from pyramid.testing import DummyRequest
@@ -14,18 +14,18 @@ def why_not(**environ):
     return not_local_reason(request)
 
 
-def test_here():
+def test_local_requests_are_recognized():
     assert why_not() is None
 
 
 @pytest.mark.parametrize("key", sorted(HERE))
-def test_not_said(key):
+def test_a_missing_address_is_not_local(key):
     request = DummyRequest()
     request.environ = {name: value for name, value in HERE.items() if name != key}
     assert not_local_reason(request) is not None
 
 
-def test_empty_host():
+def test_an_empty_host_is_not_local():
     assert why_not(HTTP_HOST="") == "This request was not for localhost."
 
 
@@ -36,5 +36,5 @@ def test_empty_host():
         *("X_FORWARDED_FOR", "X_FORWARDED_HOST", "X_FORWARDED_PROTO", "X_FORWARDED_PREFIX"),
     ],
 )
-def test_headers_of_proxies(name):
+def test_requests_through_a_proxy_are_not_local(name):
     assert why_not(**{f"HTTP_{name}": ""}) == "This request came through a proxy."

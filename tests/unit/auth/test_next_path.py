@@ -1,4 +1,4 @@
-"""Where one goes after signing in is a path of this service."""
+"""Tests that the page after sign-in is a path of this service."""
 
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -21,12 +21,12 @@ PIECES = st.sampled_from(
 
 
 def as_a_browser(address):
-    """The origin that a browser would go to (WHATWG URL: drops tab and newline, \\ is a slash)."""
+    """Return the origin that a browser would open (WHATWG URL: drops tab and newline, a backslash is /)."""
     for dropped in "\t\n\r":
         address = address.replace(dropped, "")
     address = address.strip("".join(map(chr, range(33))))
     address = address.replace("\\", "/")
-    # More than two slashes are taken for two.
+    # More than two slashes count as two.
     if address.startswith("//"):
         address = "//" + address.lstrip("/")
     parts = urlsplit(urljoin(OURS, address))
@@ -34,7 +34,7 @@ def as_a_browser(address):
 
 
 def decodings(address):
-    """The path as it stands, and as whatever decodes it once more, or again, would see it."""
+    """Return the path, and the results of decoding it once and twice."""
     for _ in range(8):
         yield address
         address = unquote(address)
@@ -44,7 +44,7 @@ def decodings(address):
 @example("//evil.example")
 @example("/\\evil.example")
 @example("/%2f/evil.example")
-def test_stays_here(text):
+def test_any_path_stays_on_this_service(text):
     path = safe_next(text)
     assert path.startswith("/")
     assert path.isascii()
@@ -68,7 +68,7 @@ def test_stays_here(text):
         "/@me",
     ],
 )
-def test_paths_of_ours_stay(path):
+def test_paths_of_the_service_are_kept(path):
     assert safe_next(path) == path
 
 
@@ -111,9 +111,9 @@ def test_paths_of_ours_stay(path):
         "/%61uth/local",
     ],
 )
-def test_others_go_home(text):
+def test_other_addresses_become_the_home_page(text):
     assert safe_next(text) == "/"
 
 
-def test_fragment_is_cut_off():
+def test_the_fragment_is_removed():
     assert safe_next("/projects#//evil.example") == "/projects"

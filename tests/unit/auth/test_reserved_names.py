@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - the look-alikes are meant
-"""Names of clients that look like those of the service's own programs."""
+"""Tests client names that resemble those of the service's own programs."""
 
 import pytest
 
@@ -30,7 +30,7 @@ from combine_auth.refused import Refused
         "Combine’s API expIorer",
     ],
 )
-def test_reserved(name):
+def test_similar_names_are_reserved(name):
     with pytest.raises(Refused, match="reserved"):
         check_not_reserved(name)
 
@@ -48,5 +48,5 @@ def test_reserved(name):
         "The command line",
     ],
 )
-def test_free(name):
+def test_other_names_are_free(name):
     check_not_reserved(name)

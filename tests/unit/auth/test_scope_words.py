@@ -1,4 +1,4 @@
-"""What the consent page says of each scope."""
+"""Tests the descriptions of scopes on the consent page."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from combine_auth.tokens.scopes import SCOPES, describe_scope
 
 
 @pytest.mark.parametrize("scope", SCOPES)
-def test_every_scope_is_a_sentence_of_its_own(scope):
+def test_every_scope_has_its_own_sentence(scope):
     words = describe_scope(scope)
     assert len(words.split()) > 2, words
     assert [other for other in SCOPES if describe_scope(other) == words] == [scope]

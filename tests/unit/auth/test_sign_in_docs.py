@@ -1,4 +1,4 @@
-"""docs/sign-in.md names every reason why a sign-in fails, and the tests that tried the providers."""
+"""Tests that docs/sign-in.md lists every sign-in error, and the tests of each provider."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ def test_the_table_of_providers_names_tests_that_exist():
     named = set(re.findall(r"`(tests/[\w/]+\.py)`", PAGE.read_text()))
     assert len(named) > 15
     assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []
-    # And none is forgotten.
+    # The table is complete.
     folders = ("tests/oidc", "tests/unit/auth/openid")
     written = {
         f"{folder}/{one.name}" for folder in folders for one in (ROOT / folder).glob("test_*")

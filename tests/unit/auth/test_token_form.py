@@ -1,4 +1,4 @@
-"""The form of a token: prefix, random part, checksum."""
+"""Tests the format of a token: prefix, random part, checksum."""
 
 import re
 import zlib
@@ -27,24 +27,24 @@ def test_checksum_is_the_crc_in_base_62():
     assert number == zlib.crc32(token[:-6].encode())
 
 
-def test_token_known_from_before():
-    # The form is a promise: tokens that people hold must go on working.
+def test_an_existing_token_is_valid():
+    # The format must not change: existing tokens must keep working.
     assert PERSONAL.is_valid("cmb_pat_000000000000000000000000000000" + "1kXYIl")
 
 
 @given(st.integers(8, 43), st.sampled_from(ALPHABET))
-def test_one_wrong_character_is_noticed(position, character):
+def test_one_wrong_character_is_detected(position, character):
     token = PERSONAL.new()
     changed = token[:position] + character + token[position + 1 :]
     assert PERSONAL.is_valid(changed) is (changed == token)
 
 
 @given(st.text() | st.from_regex("cmb_pat_[0-9A-Za-z]{36}", fullmatch=True))
-def test_chance_is_no_token(text):
+def test_random_text_is_not_a_token(text):
     assert not PERSONAL.is_valid(text)
 
 
-def test_surroundings_do_not_count():
+def test_surrounding_text_is_rejected():
     token = PERSONAL.new()
     for text in (f"{token}\n", f" {token}", f"{token} ", token.replace("cmb", "CMB")):
         assert not PERSONAL.is_valid(text)

@@ -1,4 +1,4 @@
-"""The diagnosis against servers that misbehave, each on a real socket; and what exceptions tell."""
+"""Tests the diagnosis of misbehaving servers on real sockets, and of exceptions."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def error(sqlstate: str, text: str, routine: str) -> bytes:
 
 
 def greeting(connection: socket.socket, *, tls: bytes = b"N") -> bytes:
-    """Hear a client out up to its start-up message; decline TLS."""
+    """Read the startup message of a client, and decline TLS."""
     while True:
         head = connection.recv(4, socket.MSG_WAITALL)
         if len(head) < 4:
@@ -112,14 +112,14 @@ def cause_found(url: URL, budget: float = 2.0) -> Diagnosis:
     return found
 
 
-def test_a_silent_server(serve: Serve) -> None:
+def test_a_silent_server_is_diagnosed(serve: Serve) -> None:
     found = cause_found(serve(silent), 1.0)
     assert found.cause is Cause.TIMEOUT
     assert "did not respond" in found.detail
     assert "timeout" in found.line
 
 
-def test_a_server_whose_queue_is_full_does_not_even_connect() -> None:
+def test_a_full_accept_queue_is_diagnosed() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -134,12 +134,12 @@ def test_a_server_whose_queue_is_full_does_not_even_connect() -> None:
     assert "did not accept the connection" in found.detail
 
 
-def test_a_server_that_hangs_up(serve: Serve) -> None:
+def test_a_closed_connection_is_diagnosed(serve: Serve) -> None:
     found = cause_found(serve(lambda connection: None))
     assert found.cause is Cause.CLOSED
 
 
-def test_nothing_listens() -> None:
+def test_a_closed_port_is_diagnosed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     found = cause_found(url_of(port))
@@ -148,13 +148,13 @@ def test_nothing_listens() -> None:
     assert "docker-compose ps db" in found.remedy
 
 
-def test_no_socket_in_the_folder(tmp_path) -> None:
+def test_a_missing_socket_is_diagnosed(tmp_path) -> None:
     url = make_url(f"postgresql+psycopg2://combine@/combine?host={tmp_path}")
     assert cause_found(url).cause is Cause.REFUSED
 
 
 @pytest.mark.parametrize("tls", ["disable", "prefer", "require"])
-def test_a_web_server(serve: Serve, tls: str) -> None:
+def test_a_web_server_is_diagnosed(serve: Serve, tls: str) -> None:
     def behave(connection: socket.socket) -> None:
         connection.recv(100)
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -164,18 +164,18 @@ def test_a_web_server(serve: Serve, tls: str) -> None:
     assert "received" in found.detail
 
 
-def test_a_server_that_talks_first(serve: Serve) -> None:
+def test_a_server_that_sends_first_is_diagnosed(serve: Serve) -> None:
     found = cause_found(serve(lambda connection: connection.sendall(b"220 mail.example ESMTP\r\n")))
     assert found.cause is Cause.NOT_POSTGRESQL
 
 
-def test_an_unknown_host(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_host_is_diagnosed(monkeypatch: pytest.MonkeyPatch) -> None:
     found = cause_found(url_of(5432, "no-such-host.invalid"))
     assert found.cause is Cause.UNKNOWN_HOST
     assert "no-such-host.invalid" in found.detail
 
 
-def test_a_name_server_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_name_server_is_diagnosed(monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
 
     def hang(*_arguments: object, **_options: object) -> list[object]:
@@ -199,7 +199,7 @@ def test_a_name_server_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
         ("postgresql+psycopg2://combine@localhost:1/combine?nonsense=canary-password", None),
     ],
 )
-def test_a_url_that_cannot_be_used(url: str, word: str | None, monkeypatch) -> None:
+def test_an_unusable_url_is_diagnosed(url: str, word: str | None, monkeypatch) -> None:
     monkeypatch.delenv("PGSSLMODE", raising=False)
     found = cause_found(make_url(url))
     if word is not None:
@@ -207,7 +207,7 @@ def test_a_url_that_cannot_be_used(url: str, word: str | None, monkeypatch) -> N
         assert word in found.detail
 
 
-def test_a_parameter_that_libpq_does_not_know(serve: Serve) -> None:
+def test_an_unknown_libpq_parameter_is_diagnosed(serve: Serve) -> None:
     url = serve(refusing(message(b"R", struct.pack("!i", 10) + b"SCRAM-SHA-256\0\0")))
     found = cause_found(url.update_query_dict({"nonsense": CANARY}))
     assert found.cause is Cause.BAD_URL
@@ -238,7 +238,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize(("sqlstate", "text", "routine"), CANNED)
-def test_an_error_in_any_language_at_the_start(
+def test_an_error_at_connect_is_diagnosed_in_any_language(
     serve: Serve, sqlstate: str, text: str, routine: str
 ) -> None:
     found = cause_found(serve(refusing(error(sqlstate, text, routine))))
@@ -248,7 +248,7 @@ def test_an_error_in_any_language_at_the_start(
 
 
 @pytest.mark.parametrize(("sqlstate", "text", "routine"), CANNED)
-def test_an_error_in_any_language_after_the_password(
+def test_an_error_after_the_password_is_diagnosed_in_any_language(
     serve: Serve, sqlstate: str, text: str, routine: str
 ) -> None:
     def behave(connection: socket.socket) -> None:
@@ -265,7 +265,7 @@ def test_an_error_in_any_language_after_the_password(
     assert text in found.detail
 
 
-def test_the_three_ways_to_be_full_are_told_apart(serve: Serve) -> None:
+def test_the_three_connection_limits_are_distinguished(serve: Serve) -> None:
     full = [line for line in CANNED if line[0] == "53300"]
     details = [cause_found(serve(refusing(error(*line)))).detail for line in full]
     assert "max_connections" in details[0]
@@ -281,7 +281,7 @@ def test_the_three_ways_to_be_full_are_told_apart(serve: Serve) -> None:
         ("too many connections for role", Cause.TOO_MANY_CONNECTIONS),
     ],
 )
-def test_without_a_trace_the_text_counts_and_then_elimination(
+def test_the_text_and_then_elimination_decide(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, text: str, cause: Cause
 ) -> None:
     monkeypatch.setattr(probe_module, "_FIRST_LIBPQ_WITH_TRACE", 1_000_000)
@@ -295,7 +295,7 @@ def test_without_a_trace_the_text_counts_and_then_elimination(
     assert cause_found(serve(behave)).cause is cause
 
 
-def test_a_server_that_falls_silent_after_the_start(serve: Serve) -> None:
+def test_a_server_that_becomes_silent_is_diagnosed(serve: Serve) -> None:
     def behave(connection: socket.socket) -> None:
         greeting(connection)
         connection.sendall(message(b"R", struct.pack("!i", 3)))
@@ -306,12 +306,12 @@ def test_a_server_that_falls_silent_after_the_start(serve: Serve) -> None:
     assert "signing in" in found.detail
 
 
-def test_tls_that_is_demanded_and_not_offered(serve: Serve) -> None:
+def test_missing_tls_is_diagnosed(serve: Serve) -> None:
     url = serve(refusing()).update_query_dict({"sslmode": "require"})
     assert cause_found(url).cause is Cause.TLS_NOT_OFFERED
 
 
-def test_a_handshake_that_fails(serve: Serve) -> None:
+def test_a_failed_handshake_is_diagnosed(serve: Serve) -> None:
     def behave(connection: socket.socket) -> None:
         connection.recv(8)
         connection.sendall(b"S")
@@ -322,7 +322,7 @@ def test_a_handshake_that_fails(serve: Serve) -> None:
     assert cause_found(url).cause is Cause.TLS_FAILED
 
 
-def test_no_rule_and_no_tls_is_a_matter_of_rights(serve: Serve) -> None:
+def test_a_missing_hba_rule_is_diagnosed(serve: Serve) -> None:
     no_entry = error(
         "28000", "kein pg_hba.conf-Eintrag, keine Verschlüsselung", "ClientAuthentication"
     )
@@ -332,7 +332,7 @@ def test_no_rule_and_no_tls_is_a_matter_of_rights(serve: Serve) -> None:
     assert "pg_hba.conf" in found.detail
 
 
-def test_a_url_without_the_password_that_is_asked_for(serve: Serve, monkeypatch, tmp_path) -> None:
+def test_a_missing_password_is_diagnosed(serve: Serve, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("PGPASSFILE", str(tmp_path / "none"))
 
     def behave(connection: socket.socket) -> None:
@@ -347,7 +347,7 @@ def test_a_url_without_the_password_that_is_asked_for(serve: Serve, monkeypatch,
 
 
 @given(st.binary(max_size=64))
-def test_any_answer_gives_some_diagnosis(answer: bytes) -> None:
+def test_any_response_gives_a_diagnosis(answer: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def run() -> None:
@@ -366,7 +366,7 @@ def test_any_answer_gives_some_diagnosis(answer: bytes) -> None:
         thread.join(10)
 
 
-# Exceptions
+# Exceptions.
 
 
 def wrapped(orig: BaseException) -> sqlalchemy.exc.OperationalError:
@@ -400,14 +400,14 @@ def wrapped(orig: BaseException) -> sqlalchemy.exc.OperationalError:
         ("Fehler, den niemand kennt", "database_unreachable"),
     ],
 )
-def test_the_english_texts_of_the_driver(text: str, cause: str) -> None:
+def test_english_messages_of_the_driver_are_known(text: str, cause: str) -> None:
     found = explain_error(wrapped(psycopg2.OperationalError(text)))
     assert found is not None
     assert found.cause == cause
     assert "\n" not in found.detail
 
 
-def test_the_sqlstate_counts_more_than_the_text() -> None:
+def test_the_sqlstate_wins_over_the_text() -> None:
     found = explain_error(wrapped(psycopg.errors.AdminShutdown("Verbindung wird abgebrochen")))
     assert found is not None
     assert found.cause is Cause.NOT_ACCEPTING
@@ -431,14 +431,14 @@ def test_the_sqlstate_counts_more_than_the_text() -> None:
         ("40001", None),
     ],
 )
-def test_an_error_in_any_language_while_a_statement_runs(
+def test_an_error_in_a_statement_is_diagnosed_in_any_language(
     sqlstate: str, cause: Cause | None
 ) -> None:
     found = explain_error(psycopg.errors.lookup(sqlstate)("Fehler"))
     assert (found.cause if found else None) is cause
 
 
-def test_our_own_pool_is_never_the_database() -> None:
+def test_an_exhausted_pool_is_not_a_database_fault() -> None:
     found = explain_error(
         sqlalchemy.exc.TimeoutError("QueuePool limit of size 5 overflow 5 reached")
     )
@@ -493,7 +493,7 @@ def test_every_cause_has_advice_in_the_words_of_the_runbook() -> None:
             assert advice.remedy[:2] in {"1.", "2.", "3.", "4."}
 
 
-def test_where_the_database_is_embedded_the_advice_speaks_of_it() -> None:
+def test_the_advice_mentions_an_embedded_database() -> None:
     folder = Path("/srv/combine/var/postgres")
     of_containers, tasks_with_containers = read_texts()
     of_embedded, tasks = read_texts(folder)

@@ -1,4 +1,4 @@
-"""What the watch reports before, during and after a diagnosis."""
+"""Tests the reports of the watch before, during and after a diagnosis."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def _url(port: int) -> URL:
 def until(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + 10
     while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
+        assert time.monotonic() < deadline, "the condition did not become true"
 
 
 class Diagnoser:
-    """Finds ``FOUND`` as soon as the gate is open; counts how often it was asked."""
+    """Finds ``FOUND`` once the gate is open, and counts its calls."""
 
     def __init__(self) -> None:
         self.gate = threading.Event()
@@ -55,13 +55,13 @@ class Diagnoser:
         return self.finds
 
 
-def test_a_quick_diagnosis_is_in_the_first_answer(refused: URL) -> None:
+def test_a_quick_diagnosis_is_in_the_first_report(refused: URL) -> None:
     diagnoser = Diagnoser()
     diagnoser.gate.set()
     assert Watch(refused, diagnose=diagnoser).check() == FOUND
 
 
-def test_a_slow_one_is_waited_for_a_moment_and_refines_a_later_answer(
+def test_a_slow_diagnosis_is_in_a_later_report(
     refused: URL, caplog: pytest.LogCaptureFixture
 ) -> None:
     diagnoser = Diagnoser()
@@ -82,7 +82,7 @@ def test_a_slow_one_is_waited_for_a_moment_and_refines_a_later_answer(
     assert diagnoser.calls == 1
 
 
-def test_silence_is_named_before_the_deadline_of_the_check(silent: URL) -> None:
+def test_silence_is_reported_before_the_deadline_of_the_check(silent: URL) -> None:
     diagnoser = Diagnoser()
     watch = Watch(silent, diagnose=diagnoser)
     threads = threading.active_count()
@@ -94,7 +94,7 @@ def test_silence_is_named_before_the_deadline_of_the_check(silent: URL) -> None:
     diagnoser.gate.set()
 
 
-def test_a_diagnosis_that_finds_nothing_leaves_what_was_seen(refused: URL) -> None:
+def test_an_empty_diagnosis_keeps_the_original_error(refused: URL) -> None:
     diagnoser = Diagnoser()
     diagnoser.finds = Diagnosis(Cause.REACHABLE, "It works.")
     diagnoser.gate.set()
@@ -103,7 +103,7 @@ def test_a_diagnosis_that_finds_nothing_leaves_what_was_seen(refused: URL) -> No
     assert found.cause is Cause.REFUSED
 
 
-def test_a_fault_that_goes_on_is_looked_into_again(
+def test_a_continuing_fault_is_diagnosed_again(
     refused: URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     diagnoser = Diagnoser()

@@ -1,4 +1,4 @@
-"""Cursors are opaque, and rubbish is told from them."""
+"""Tests that cursors are opaque and invalid ones are rejected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 
 
 @given(st.uuids(), names)
-def test_round_trip(key: uuid.UUID, name: str) -> None:
+def test_a_cursor_survives_a_round_trip(key: uuid.UUID, name: str) -> None:
     cursor = encode_cursor(key, name)
     assert decode_cursor(cursor) == (key, name)
     assert re.fullmatch("[A-Za-z0-9_-]{22}([A-Za-z0-9_-]{4})*", cursor)
@@ -23,7 +23,7 @@ def test_round_trip(key: uuid.UUID, name: str) -> None:
 
 
 @given(st.text(max_size=40))
-def test_rubbish_is_an_invalid_cursor_and_nothing_else(cursor: str) -> None:
+def test_any_text_is_a_cursor_or_rejected(cursor: str) -> None:
     try:
         decode_cursor(cursor)
     except InvalidCursor:
@@ -31,11 +31,11 @@ def test_rubbish_is_an_invalid_cursor_and_nothing_else(cursor: str) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["", "a", "%00", "=" * 22, "é"])
-def test_known_rubbish(cursor: str) -> None:
+def test_known_invalid_cursors_are_rejected(cursor: str) -> None:
     with pytest.raises(InvalidCursor):
         decode_cursor(cursor)
 
 
 @given(st.from_regex("[A-Za-z0-9_-]{22}([A-Za-z0-9_-]{4})*", fullmatch=True))
-def test_what_looks_like_one_is_one(cursor: str) -> None:
+def test_a_well_formed_cursor_is_accepted(cursor: str) -> None:
     decode_cursor(cursor)

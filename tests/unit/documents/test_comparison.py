@@ -1,4 +1,4 @@
-"""Two versions of a document, statement by statement."""
+"""Tests the comparison of two versions of a document, statement by statement."""
 
 import itertools
 
@@ -40,14 +40,14 @@ def test_equal_contents_have_no_difference():
     assert set(found.counts.values()) == {0}
 
 
-def test_added_and_removed():
+def test_added_and_removed_statements_are_shown():
     assert compared({"facts": [OPEN, PILOTS]}, {"facts": [OPEN, BUDGET]}) == [
         (["added"], None, "/facts/1"),
         (["removed"], "/facts/1", None),
     ]
 
 
-def test_what_is_removed_stands_where_it_stood():
+def test_a_removed_statement_keeps_its_position():
     assert compared({"facts": [OPEN, PILOTS, BUDGET]}, {"facts": [OPEN, BUDGET]}) == [
         (["removed"], "/facts/1", None)
     ]
@@ -58,7 +58,7 @@ def test_what_is_removed_stands_where_it_stood():
     ]
 
 
-def test_changed_by_words():
+def test_changed_words_are_marked():
     new = said("The harbour opens on 3 May 2027.")
     [difference] = compare_contents({"facts": [OPEN]}, {"facts": [new]}).differences
     assert difference.changes == (Change.CHANGED,)
@@ -80,18 +80,18 @@ def test_another_owner_is_a_change():
     assert ("added", " Tom") in difference.words
 
 
-def test_moved_within_and_between_sections():
+def test_moves_within_and_between_sections_are_shown():
     assert compared({"facts": [OPEN, PILOTS, BUDGET]}, {"facts": [BUDGET, OPEN, PILOTS]}) == [
         (["moved"], "/facts/2", "/facts/0")
     ]
     old, new = {"facts": [OPEN, PILOTS], "decisions": []}, {"facts": [OPEN], "decisions": [PILOTS]}
     assert compared(old, new) == [(["moved"], "/facts/1", "/decisions/0")]
-    # The same statement may stand in two sections.
+    # The same statement may appear in two sections.
     both = {"facts": [OPEN], "decisions": [OPEN]}
     assert compared(both, {"facts": [], "decisions": [OPEN]}) == [(["removed"], "/facts/0", None)]
 
 
-def test_other_evidence_and_another_verdict():
+def test_changed_evidence_and_verdicts_are_shown():
     for new, change in (
         (said(OPEN["text"], quote="another"), "evidence_changed"),
         (said(OPEN["text"], verdict="unsupported"), "verdict_changed"),
@@ -109,7 +109,7 @@ def test_a_row_without_text_is_compared_by_its_fields():
 
 
 @pytest.mark.parametrize("count", range(5))
-def test_every_statement_is_somewhere(count):
+def test_every_statement_is_in_the_comparison(count):
     pool = [OPEN, PILOTS, BUDGET, said("The harbour opens late."), said("Tugs cost 9 euros.")]
     for old in itertools.permutations(pool, count):
         new = pool[: 4 - count % 2]
@@ -119,7 +119,7 @@ def test_every_statement_is_somewhere(count):
         assert both + found.counts["removed"] == len(old)
 
 
-def test_many_statements_that_share_most_words():
+def test_many_similar_statements_are_compared():
     old = [said(f"The part {n} of the harbour costs {n * 7} euros.") for n in range(500)]
     new = [said(f"The part {n} of the harbour costs {n * 7 + 1} euros.") for n in range(500)]
     found = compare_contents({"facts": old}, {"facts": new})
@@ -127,7 +127,7 @@ def test_many_statements_that_share_most_words():
     assert found.counts["added"] == found.counts["moved"] == 0
 
 
-def test_as_markdown():
+def test_a_comparison_is_written_as_markdown():
     old = {"facts": [OPEN, PILOTS], "next_steps": []}
     new = {
         "facts": [said("The harbour opens on 3 May 2027.", verdict="unsupported")],

@@ -1,4 +1,4 @@
-"""Markdown: sentences stand as they are, and can break nothing."""
+"""Tests Markdown output: sentences are unchanged and cannot break the format."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def render(*, used_llm: bool = True, **lists: list[object]) -> str:
     )
 
 
-def test_a_brief_has_its_headings_in_order_and_says_what_is_empty() -> None:
+def test_a_brief_has_ordered_headings_and_marks_empty_ones() -> None:
     markdown = render(summary=[item("One thing.")])
     headings = [line for line in markdown.splitlines() if line.startswith("#")]
     assert headings == [
@@ -68,7 +68,7 @@ def test_evidence_is_numbered_and_shared() -> None:
     assert "1. notes.md, lines 3-4: “a b”" in markdown
 
 
-def test_an_unsupported_statement_says_why() -> None:
+def test_an_unsupported_statement_shows_the_reason() -> None:
     markdown = render(
         summary=[item("A.", verdict="unsupported", reasons=["quote_not_found", "negation"])]
     )
@@ -79,7 +79,7 @@ def test_an_unsupported_statement_says_why() -> None:
     ) in markdown
 
 
-def test_details_and_repairs_stand_behind_the_text() -> None:
+def test_details_and_repairs_follow_the_text() -> None:
     more = {"due": "by Friday", "owner": "Tom", "speaker": None, "heading": "Next <b>steps"}
     markdown = render(
         next_steps=[item("Order it.", verdict="repaired", repairs=["case", "lines"], **more)]
@@ -106,7 +106,7 @@ def test_ordinary_sentences_are_not_changed(sentence: str) -> None:
 
 
 @given(st.text(max_size=80))
-def test_no_text_begins_a_block_or_brings_html(text: str) -> None:
+def test_no_text_starts_a_block_or_adds_html(text: str) -> None:
     tokens = MarkdownIt("commonmark").parse(f"- {plain(text)}")
     kinds = {token.type for token in tokens}
     assert kinds <= {
@@ -139,8 +139,8 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_source_brings_no_link_and_no_image(text: str) -> None:
-    """Wherever its words stand: statement, details, name, quote."""
+def test_a_source_adds_no_link_and_no_image(text: str) -> None:
+    """This applies to statements, details, names and quotes."""
     proof = {"source_id": "s", "line_from": 1, "line_to": 1, "quote": text}
     template = find_line("brief").step("brief").template
     assert template is not None
@@ -161,7 +161,7 @@ def test_a_source_brings_no_link_and_no_image(text: str) -> None:
 
 
 @given(st.text(alphabet="[]()!<>\\` a:/", max_size=40))
-def test_no_text_brings_a_link(text: str) -> None:
+def test_no_text_adds_a_link(text: str) -> None:
     html = MarkdownIt("commonmark").render(f"- {plain(text)}\n- x {plain(text)} [1]\n")
     assert "<a" not in html
     assert "<img" not in html

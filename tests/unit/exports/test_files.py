@@ -1,4 +1,4 @@
-"""Outlines as DOCX and PDF: every word stands in them, and nothing that is said can break them."""
+"""Tests DOCX and PDF exports: every word is there, and no text can break the format."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def outline(statements: int = 3, quotes: int = 2, text: str = "The harbour opens
 
 
 def footnotes_of(file: bytes) -> list[str]:
-    """The texts of the footnotes, without the two that draw lines."""
+    """Return the texts of the footnotes, without the two for separator lines."""
     root = etree.fromstring(ZipFile(BytesIO(file)).read("word/footnotes.xml"))
     found = [note for note in root.iter(f"{W}footnote") if f"{W}type" not in note.attrib]
     assert [note.get(f"{W}id") for note in found] == [str(1 + n) for n in range(len(found))]
@@ -57,7 +57,7 @@ def footnotes_of(file: bytes) -> list[str]:
 
 
 def text_of(file: bytes) -> str:
-    """The text of a PDF without white space, since lines are broken anywhere."""
+    """Return the text of a PDF without white space, because lines can be broken anywhere."""
     document = pypdfium2.PdfDocument(file)
     text = "".join(page.get_textpage().get_text_bounded() for page in document)
     document.close()
@@ -99,9 +99,9 @@ def test_a_docx_has_styles_contents_and_footnotes() -> None:
 @pytest.mark.parametrize(
     "text", ["港口于五月三日开放。", "会議は五月三日です。", "회의는 오월 삼일입니다."]
 )
-def test_a_pdf_has_the_scripts_of_the_font_in_the_image(text: str) -> None:
+def test_a_pdf_shows_the_scripts_of_the_installed_font(text: str) -> None:
     file = export(outline(text=text), "pdf")
-    # A character without a glyph is a box, and its text may be lost.
+    # A character without a glyph is drawn as a box, and its text may be lost.
     assert b"WenQuanYiMicroHei" in file
     assert text_of(file).count(squeezed(text)) >= 9
 
@@ -141,7 +141,7 @@ def test_a_pdf_has_every_statement_and_quote() -> None:
         "what was replaced",
     ],
 )
-def test_hostile_text_stands_as_it_is(text: str) -> None:
+def test_hostile_text_is_unchanged(text: str) -> None:
     file = export(outline(text=text), "docx")
     document = docx.Document(BytesIO(file))
     bullets = [one.text for one in document.paragraphs if one.style.name == "List Bullet"]
@@ -161,19 +161,19 @@ def test_a_long_word_stays_on_the_page() -> None:
     document.close()
 
 
-def test_500_statements() -> None:
+def test_500_statements_are_exported() -> None:
     large = outline(statements=500)
     assert len(footnotes_of(export(large, "docx"))) == 1000
     text = text_of(export(large, "pdf"))
     assert all(squeezed(f"line {n}: “quote {n} The") in text for n in range(500))
 
 
-def test_an_export_that_takes_too_long_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_export_timeout_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(NotExported, match=r"cannot be written as PDF.*Download it as Markdown"):
         export(outline(), "pdf", timeout=0.01)
 
 
-def test_an_export_that_fails_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_export_failure_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     broken = outline()
     broken.sections[0].entries.append(Entry("statement", "\x00"))
     with pytest.raises(NotExported, match="cannot be written as DOCX"):
@@ -181,7 +181,7 @@ def test_an_export_that_fails_says_so(caplog: pytest.LogCaptureFixture) -> None:
     assert "The writer of docx files ended with 1: ValueError" in caplog.text
 
 
-def test_the_libraries_are_loaded_by_the_writer_alone() -> None:
+def test_only_the_writer_loads_the_libraries() -> None:
     program = (
         "import sys, combine_core.api.documents, combine_core.pages.documents, combine_core.problems;"
         "print([name for name in ('docx', 'typst') if name in sys.modules])"

@@ -1,4 +1,4 @@
-"""A lying issuer, a client of it, and clocks that go when they are told to."""
+"""Fixtures for a lying issuer, its client, and clocks that the test moves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.oidc_issuer import CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, TENANT, Ly
 
 
 class Clock:
-    """A clock that only goes when a test moves it ahead."""
+    """A clock that moves only when the test moves it."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -39,12 +39,12 @@ class Clock:
 
 @dataclass
 class Party:
-    """An issuer, the client that knows it, and a person who signs in."""
+    """An issuer, its client, and a user who signs in."""
 
     issuer: LyingIssuer
     client: OidcClient
     clock: Clock
-    # What the person's browser does to the callback.
+    # The browser of the user changes the callback with this.
     callback: dict[str, Any] = field(default_factory=dict)
 
     def url(self, nonce: str = "n-1", verifier: str = "v" * 43, **more: Any) -> str:
@@ -53,7 +53,7 @@ class Party:
         )
 
     def sign_in(self, **claims: Any) -> Claims:
-        """There and back."""
+        """Sign in completely."""
         nonce, verifier = secrets.token_urlsafe(16), secrets.token_urlsafe(48)
         back = self.issuer.sign_in(self.url(nonce, verifier), **claims)
         return self.client.fetch_claims(
@@ -69,7 +69,7 @@ class Party:
 
 
 def failure(party: Party, **claims: Any) -> SignInFailure:
-    """How signing in fails."""
+    """Return the error of a failed sign-in."""
     with pytest.raises(SignInFailure) as raised:
         party.sign_in(**claims)
     found = raised.value
@@ -87,7 +87,7 @@ def running_party(
     timeouts: Timeouts | None = None,
     **members: Any,
 ) -> Iterator[Party]:
-    """A party whose issuer listens within the block; `members` go into the provider."""
+    """Run an issuer and its client for the block. `members` are settings of the provider."""
     issuer = LyingIssuer(
         tenant=TENANT if microsoft else None,
         announces_iss=announces_iss,
@@ -111,18 +111,18 @@ MakeParty = Callable[..., Party]
 
 @pytest.fixture
 def make_party() -> Iterator[MakeParty]:
-    """``make_party(microsoft=True, allowed_tenants=...)``: as for :func:`running_party`."""
+    """``make_party(microsoft=True, allowed_tenants=...)``: see :func:`running_party`."""
     with ExitStack() as stack:
         yield lambda **options: stack.enter_context(running_party(**options))
 
 
 @pytest.fixture
 def google(make_party: MakeParty) -> Party:
-    """Somebody at an issuer that speaks as Google does."""
+    """A user at an issuer like Google."""
     return make_party()
 
 
 @pytest.fixture
 def microsoft(make_party: MakeParty) -> Party:
-    """Somebody at an issuer that speaks as Microsoft does."""
+    """A user at an issuer like Microsoft."""
     return make_party(microsoft=True)

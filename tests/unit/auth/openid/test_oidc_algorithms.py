@@ -1,4 +1,4 @@
-"""ID tokens of other algorithms than RS256, by setting, and keys without an id."""
+"""Tests ID tokens with other algorithms than RS256, by setting, and keys without an id."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def key_for(algorithm: str) -> ECKey | RSAKey:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_each_algorithm_by_setting(make_party, algorithm):
+def test_each_algorithm_can_be_set(make_party, algorithm):
     party = make_party(algorithms=(algorithm,))
     party.issuer.keys = [key_for(algorithm)]
     party.issuer.header = {"alg": algorithm}
@@ -35,7 +35,7 @@ def test_each_algorithm_by_setting(make_party, algorithm):
         assert (found.code, algorithm in found.detail) == (FailureCode.ID_TOKEN_INVALID, True)
 
 
-def test_several_algorithms_side_by_side(make_party):
+def test_several_algorithms_work_together(make_party):
     party = make_party(algorithms=("RS256", "ES256", "ES384"))
     keys = [key_for(one) for one in ("ES384", "RS256", "ES256")]
     for number, key in enumerate(keys):
@@ -51,7 +51,7 @@ def test_a_key_of_another_curve_does_not_hide_the_right_one(make_party):
     right = key_for("ES256")
     party.issuer.keys = [right]
     party.issuer.header = {"alg": "ES256"}
-    # It says nothing of its algorithm, and has the same id.
+    # This key does not name its algorithm, and has the same id.
     party.issuer.more_keys = [key_for("ES384").as_dict(private=False)]
     assert party.sign_in().subject
 
@@ -60,7 +60,7 @@ def test_a_key_of_another_curve_does_not_hide_the_right_one(make_party):
 
 
 def without_kid(party) -> None:
-    """The key set does not name the key, and the tokens do."""
+    """The key set does not name the key, but the tokens do."""
     party.issuer.key_members = {"kid": None}
 
 
@@ -73,7 +73,7 @@ def test_the_only_key_of_its_type_needs_no_id(make_party, kid):
     assert party.sign_in().subject
 
 
-def test_two_keys_without_an_id_are_not_guessed_between(google):
+def test_a_key_is_not_guessed_among_two_without_an_id(google):
     without_kid(google)
     google.issuer.more_keys = [
         {k: v for k, v in rsa_key(1).as_dict(private=False).items() if k != "kid"}
@@ -83,7 +83,7 @@ def test_two_keys_without_an_id_are_not_guessed_between(google):
         FailureCode.ID_TOKEN_INVALID,
         "no key has the id key-0",
     )
-    # A token that names no key is checked with each.
+    # A token that names no key is checked with each key.
     google.issuer.header = {"kid": None}
     assert google.sign_in().subject
 

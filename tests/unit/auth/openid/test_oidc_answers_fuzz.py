@@ -1,4 +1,4 @@
-"""Whatever a provider sends over HTTP, sign-in ends with claims or with one kind of exception."""
+"""Tests that any HTTP response of a provider leads to claims or to one kind of exception."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
     max_leaves=4,
 )
-# JSON as text: Python's own writer refuses some numbers that its reader takes.
+# JSON as text, because the JSON writer of Python rejects some numbers that its reader accepts.
 json_values = numbers | values.map(json.dumps)
 
 
 def json_objects(*names: str) -> st.SearchStrategy[str]:
-    """JSON objects with some of these members."""
+    """Generate JSON objects with some of these members."""
     members = st.dictionaries(st.sampled_from(names), json_values, max_size=4)
     return members.map(
         lambda given: "{" + ", ".join(f"{json.dumps(k)}: {v}" for k, v in given.items()) + "}"
@@ -60,14 +60,14 @@ def party() -> Iterator[Party]:
 
 
 def check(failure: SignInFailure) -> None:
-    """The operator's line is one line, and short."""
+    """Check that the message for the operator is one short line."""
     assert failure.detail.isprintable()
     assert len(failure.detail) < 500
 
 
 def end(party: Party) -> None:
-    """Sign in, and accept claims or a failure, nothing else."""
-    # A failed fetch is not repeated at once, and a document that was fetched is kept.
+    """Sign in, and accept only claims or a failure."""
+    # A failed fetch is not repeated at once, and a fetched document is cached.
     party.clock.ahead += 4000
     try:
         assert isinstance(party.sign_in(), Claims)
@@ -87,7 +87,7 @@ def end(party: Party) -> None:
 @example(b'{"access_token": "a", "expires_at": 1e400}', 200, {})
 @example(b'{"expires_in": {"a": 1}}', 200, {})
 @example(b"{}", 302, {"Location": "http://[x"})
-def test_any_answer_of_the_token_endpoint(party, body, status, more):
+def test_any_response_of_the_token_endpoint_is_handled(party, body, status, more):
     party.issuer.faults["token"] = Fault(status, body, headers=more)
     end(party)
 
@@ -96,7 +96,7 @@ def test_any_answer_of_the_token_endpoint(party, body, status, more):
 @example({"expires_in": float("inf")})
 @example({"expires_in": float("nan")})
 @example({"token_type": []})
-def test_any_members_beside_a_good_id_token(party, changes):
+def test_any_members_beside_a_valid_id_token_are_handled(party, changes):
     party.issuer.token_answer = lambda honest: {**honest, **changes}
     end(party)
 
@@ -109,7 +109,7 @@ DISCOVERY = (
 
 @given(body=bodies(*DISCOVERY), status=statuses, more=headers)
 @example(b"{}", 302, {"Location": "http://[x"})
-def test_any_discovery_document(party, body, status, more):
+def test_any_discovery_document_is_handled(party, body, status, more):
     party.issuer.faults["discovery"] = Fault(status, body, headers=more)
     end(party)
 
@@ -129,14 +129,14 @@ endpoints = st.sampled_from(
         endpoints | values | st.text().map("http://127.0.0.1:1/".__add__),
     )
 )
-def test_any_members_of_the_discovery_document(party, changes):
+def test_any_members_of_the_discovery_document_are_handled(party, changes):
     party.issuer.metadata = changes
     end(party)
 
 
 @given(body=bodies("keys"), status=statuses, more=headers)
 @example(b"{}", 302, {"Location": "http://[x"})
-def test_any_key_set(party, body, status, more):
+def test_any_key_set_is_handled(party, body, status, more):
     party.issuer.faults["jwks"] = Fault(status, body, headers=more)
     end(party)
 
@@ -153,7 +153,7 @@ keys: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
 @given(more=st.lists(keys, max_size=3))
 @example([{"kty": "RSA", "n": "A" * 400, "e": "A" * 400}])
 @example([{"kty": "EC", "crv": "secp256k1", "x": "AQ", "y": "AQ"}])
-def test_any_keys_beside_the_good_one(party, more):
+def test_any_keys_beside_the_valid_one_are_handled(party, more):
     party.issuer.more_keys = more
     end(party)
 
@@ -161,14 +161,14 @@ def test_any_keys_beside_the_good_one(party, more):
 @given(body=bodies("sub", "email", "email_verified", "name"), status=statuses, more=headers)
 @example(b'{"sub": "110169484474386276334", "email_verified": 1e400, "name": 1e400}', 200, {})
 @example(b"{}", 302, {"Location": "http://[x"})
-def test_any_userinfo(party, body, status, more):
+def test_any_userinfo_is_handled(party, body, status, more):
     party.issuer.is_thin = True
     party.issuer.faults["userinfo"] = Fault(status, body, headers=more)
     end(party)
 
 
 @given(changes=st.dictionaries(st.sampled_from(["sub", "email", "name", "email_verified"]), values))
-def test_any_members_of_the_userinfo(party, changes):
+def test_any_members_of_the_userinfo_are_handled(party, changes):
     party.issuer.is_thin = True
     party.issuer.userinfo_answer = lambda about: {**about, **changes}
     end(party)

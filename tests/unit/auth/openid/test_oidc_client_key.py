@@ -1,4 +1,4 @@
-"""A private key in place of a client secret (private_key_jwt)."""
+"""Tests a private key instead of a client secret (private_key_jwt)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
 
 @pytest.mark.parametrize("form", ["jwk", "pem"])
 @pytest.mark.parametrize("algorithm", ["RS256", *CURVES])
-def test_sign_in_with_a_key(party, key_file, algorithm, form):
+def test_a_key_authenticates_the_client(party, key_file, algorithm, form):
     key = ECKey.generate_key(CURVES[algorithm]) if algorithm in CURVES else PLAIN
     text = (
         private_jwk(key, kid="of-combine") if form == "jwk" else key.as_pem(private=True).decode()
@@ -92,7 +92,7 @@ def test_a_new_key_needs_no_restart(party, key_file):
     assert party.sign_in().subject
 
 
-def test_a_key_that_went_away_ends_on_the_error_page(party, key_file, caplog):
+def test_a_missing_key_leads_to_the_error_page(party, key_file, caplog):
     caplog.set_level(logging.DEBUG)
     found = failure(party)
     assert found.code is FailureCode.INVALID_CLIENT
@@ -131,7 +131,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("name", UNUSABLE)
-def test_files_that_hold_no_key(key_file, name):
+def test_files_without_a_key_are_rejected(key_file, name):
     content, why = UNUSABLE[name]
     key_file.write_text(content)
     with pytest.raises(UnusableKey, match=why):
@@ -139,7 +139,7 @@ def test_files_that_hold_no_key(key_file, name):
 
 
 @pytest.mark.filterwarnings("ignore:Key size:joserfc.errors.SecurityWarning")
-def test_a_key_that_is_too_short(key_file):
+def test_a_key_that_is_too_short_is_rejected(key_file):
     key_file.write_text(private_jwk(RSAKey.generate_key(1024)))
     with pytest.raises(UnusableKey, match="fewer than 2048 bits"):
         read_client_key(key_file)
@@ -160,7 +160,7 @@ def test_a_provider_with_a_key_needs_no_secret(key_file):
     assert provider.client_secret == SecretStr("")
 
 
-def test_the_start_names_a_key_file_that_is_not_there(key_file, caplog):
+def test_a_missing_key_file_is_named_at_the_start(key_file, caplog):
     ini = {**OKTA, "combine_auth.okta.client_key_file": str(key_file)}
     providers = identity_providers(application(ini=ini))
     assert providers.clients == {}
@@ -170,7 +170,7 @@ def test_the_start_names_a_key_file_that_is_not_there(key_file, caplog):
     assert "write the path" in line
 
 
-def test_a_secret_and_a_key_are_too_many(key_file):
+def test_a_secret_and_a_key_together_are_rejected(key_file):
     key_file.write_text(private_jwk(PLAIN))
     ini = {
         **OKTA,

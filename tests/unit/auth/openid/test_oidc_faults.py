@@ -1,4 +1,4 @@
-"""Providers that fail (research T16, T17, T19), and what the person and the operator get of it."""
+"""Tests failing providers (research T16, T17, T19), and the messages for the user and the operator."""
 
 import gzip
 import logging
@@ -19,10 +19,10 @@ UNAVAILABLE = FailureCode.PROVIDER_UNAVAILABLE
 ERROR = FailureCode.PROVIDER_ERROR
 
 
-# The way there.
+# The authorization request.
 
 
-def test_the_authorization_request(google):
+def test_the_authorization_request_has_all_parameters(google):
     url = google.url(nonce="n-7", verifier="v" * 64, prompt="login", max_age=0)
     assert url.startswith(f"{google.issuer.url}/authorize?")
     for part in (
@@ -42,7 +42,7 @@ def test_the_authorization_request(google):
     assert "prompt=select_account" in google.url()
 
 
-def test_making_a_client_asks_nobody(google):
+def test_creating_a_client_sends_no_request(google):
     assert google.issuer.counts == {}
     assert google.client.end_session_url() is None
     google.url()
@@ -50,7 +50,7 @@ def test_making_a_client_asks_nobody(google):
     assert google.issuer.counts == {"discovery": 1}
 
 
-def test_signing_out_of_the_provider(google):
+def test_the_sign_out_address_of_the_provider(google):
     google.url()
     url = google.client.end_session_url(return_to="http://localhost:8000/")
     assert url == (
@@ -66,7 +66,7 @@ def test_signing_out_of_the_provider(google):
 # The issuer in the callback (RFC 9207; T04).
 
 
-def test_a_callback_of_another_provider_is_never_sent_on(google, microsoft):
+def test_a_callback_of_another_provider_is_rejected(google, microsoft):
     for named in ("https://evil.example", f"{google.issuer.url}/", "", "x" * 9999, "\ud800"):
         google.callback = {"callback_issuer": named}
         assert failure(google).code is FailureCode.ISSUER_MISMATCH
@@ -76,7 +76,7 @@ def test_a_callback_of_another_provider_is_never_sent_on(google, microsoft):
     assert google.issuer.counts["token"] == microsoft.issuer.counts["token"] == 0
 
 
-def test_the_issuer_in_the_callback(make_party):
+def test_the_issuer_in_the_callback_is_checked(make_party):
     for is_microsoft in (False, True):
         party = make_party(announces_iss=True, microsoft=is_microsoft)
         assert party.sign_in().issuer == party.issuer.issuer
@@ -86,7 +86,7 @@ def test_the_issuer_in_the_callback(make_party):
         assert party.issuer.counts["token"] == 1
 
 
-def test_the_issuer_in_the_callback_is_that_of_the_token(make_party):
+def test_the_issuers_in_callback_and_token_must_match(make_party):
     party = make_party(announces_iss=True, microsoft=True)
     other = "9188040d-6c67-4c5b-b112-36a304b66dad"
     issuer = party.issuer.configured_issuer.replace("{tenantid}", other)
@@ -111,12 +111,12 @@ NONSENSE = [
 
 @pytest.mark.parametrize("body", NONSENSE)
 @pytest.mark.parametrize("endpoint", ["discovery", "jwks"])
-def test_nonsense_for_a_document(google, endpoint, body):
+def test_an_invalid_document_is_an_error(google, endpoint, body):
     google.issuer.faults[endpoint] = Fault(body=body)
     found = failure(google)
     assert found.code is UNAVAILABLE
     assert found.retry_after is not None
-    # Once it was good, it stays in use; and after a pause, the provider is asked again.
+    # A valid document stays in use. After a pause, the provider is asked again.
     google.issuer.faults.clear()
     google.clock.ahead += 6
     assert google.sign_in().subject
@@ -144,7 +144,7 @@ FAULTS = [
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.status}-{fault.headers}")
 @pytest.mark.parametrize("endpoint", ["discovery", "jwks"])
-def test_faults_of_documents(google, endpoint, fault):
+def test_failures_to_fetch_a_document(google, endpoint, fault):
     google.issuer.faults[endpoint] = fault
     found = failure(google)
     assert found.code in {UNAVAILABLE, ERROR}
@@ -157,7 +157,7 @@ def test_faults_of_documents(google, endpoint, fault):
     assert google.sign_in().subject
 
 
-def test_metadata_of_another_issuer(google):
+def test_metadata_of_another_issuer_is_rejected(google):
     for named in (f"{google.issuer.url}/", "https://accounts.google.com", None, 7, [], {}):
         google.issuer.metadata = {"issuer": named}
         found = failure(google)
@@ -188,12 +188,12 @@ def test_metadata_of_another_issuer(google):
         "https://" + "a" * 3000,
     ],
 )
-def test_endpoints_that_cannot_be(google, name, address):
+def test_invalid_endpoints_are_rejected(google, name, address):
     google.issuer.metadata = {name: address}
     assert failure(google).code is UNAVAILABLE
 
 
-def test_plain_endpoints_need_a_plain_issuer(make_party):
+def test_http_endpoints_need_an_http_issuer(make_party):
     document = {
         "issuer": GOOGLE.issuer,
         "authorization_endpoint": "https://a.example/authorize",
@@ -215,14 +215,14 @@ def test_plain_endpoints_need_a_plain_issuer(make_party):
         ([7, None, {}], "header"),
     ],
 )
-def test_how_the_secret_is_shown(google, supported, sent):
+def test_the_client_authenticates_as_the_metadata_says(google, supported, sent):
     google.issuer.metadata = {"token_endpoint_auth_methods_supported": supported}
     assert google.sign_in().subject
     (form,) = google.issuer.token_requests
     assert ("client_secret" in form) is (sent == "form")
 
 
-def test_a_secret_with_every_sign(make_party):
+def test_a_secret_may_contain_any_character(make_party):
     party = make_party()
     secret = "a:b+c/d=e%f g&hä€"
     party.issuer.client_secret = secret
@@ -283,7 +283,7 @@ def test_a_secret_with_every_sign(make_party):
     ],
     ids=str,
 )
-def test_faults_of_the_token_endpoint(google, fault, code, caplog):
+def test_failures_of_the_token_endpoint(google, fault, code, caplog):
     caplog.set_level(logging.DEBUG)
     google.issuer.faults["token"] = fault
     started = time.monotonic()
@@ -296,7 +296,7 @@ def test_faults_of_the_token_endpoint(google, fault, code, caplog):
     assert google.sign_in().subject
 
 
-def test_wrong_client_and_wrong_verifier(google):
+def test_a_wrong_secret_and_a_wrong_verifier_are_distinguished(google):
     google.callback = {"verifier": "w" * 43}
     assert failure(google).code is FailureCode.LOGIN_EXPIRED
     google.callback = {"redirect_uri": "http://localhost:8000/other"}
@@ -309,7 +309,7 @@ def test_wrong_client_and_wrong_verifier(google):
     assert failure(google).code is FailureCode.INVALID_CLIENT
 
 
-def test_how_long_to_wait_is_the_providers_word(google):
+def test_retry_after_of_the_provider_is_kept(google):
     for said, waited in (("7", 7), ("0", 1), ("99999", 3600), ("soon", 30), ("-1", 30)):
         google.issuer.faults["token"] = Fault(503, headers={"Retry-After": said})
         assert failure(google).retry_after == waited
@@ -329,7 +329,7 @@ def test_how_long_to_wait_is_the_providers_word(google):
         ("x" * 9999 + "\r\nSet-Cookie: a=b", ERROR),
     ],
 )
-def test_errors_in_the_callback(error, code):
+def test_errors_in_the_callback_have_codes(error, code):
     found = provider_refused(error, "<script>\r\n" * 99)
     assert found.code is code
     assert found.detail.isprintable()

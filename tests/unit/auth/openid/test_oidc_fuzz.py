@@ -1,4 +1,4 @@
-"""Whatever a provider answers: claims, or one kind of exception."""
+"""Tests that any ID token or key set leads to claims or to one kind of exception."""
 
 import json
 from base64 import urlsafe_b64encode
@@ -48,7 +48,7 @@ claim_names = st.sampled_from(
 
 
 def check(failure: SignInFailure) -> None:
-    """The operator's line is one line, and short."""
+    """Check that the message for the operator is one short line."""
     assert failure.detail.isprintable()
     assert len(failure.detail) < 500
 
@@ -60,7 +60,7 @@ def judge(token: object, provider) -> Claims | None:
     except SignInFailure as failure:
         check(failure)
         return None
-    # What the database takes: no zero bytes, no halves of characters.
+    # The database accepts no NUL characters and no lone surrogates.
     for text in (found.subject, found.email or "", found.name or "", found.hosted_domain or ""):
         assert text == "" or text.isprintable()
         text.encode()
@@ -83,7 +83,7 @@ def signed(payload: bytes, header: dict | None = None) -> str:
 )
 @settings(deadline=None)
 @example({}, set())
-def test_any_claims(provider, changes, without):
+def test_any_claims_are_handled(provider, changes, without):
     honest = {
         "iss": ISSUERS[provider.name],
         "aud": "client",
@@ -98,7 +98,7 @@ def test_any_claims(provider, changes, without):
     try:
         payload = json.dumps(claims).encode()
     except ValueError:
-        # Integers that Python does not write.
+        # Python cannot write such integers.
         return
     found = judge(signed(payload), provider)
     if not changes and not without:
@@ -110,7 +110,7 @@ def test_any_claims(provider, changes, without):
 @example(b'{"a":' * 400 + b"1" + b"}" * 400)
 @example(b'{"exp": 1e999, "iat": NaN}')
 @example(b'{"exp": ' + b"9" * 5000 + b"}")
-def test_any_payload(payload):
+def test_any_payload_is_handled(payload):
     assert judge(signed(payload), GOOGLE) is None
 
 
@@ -122,7 +122,7 @@ def test_any_payload(payload):
 @example("W10.e30.x")
 @example("eyJhbGciOiJSUzI1NiJ9.e30.")
 @example("\ud800")
-def test_any_token(token):
+def test_any_token_is_handled(token):
     assert judge(token, GOOGLE) is None
 
 
@@ -131,7 +131,7 @@ HEADER_NAMES = ["alg", "kid", "crit", "b64", "typ", "zip", "x5t", "jwk"]
 
 @given(header=st.dictionaries(st.sampled_from(HEADER_NAMES), values))
 @settings(deadline=None)
-def test_any_header(header):
+def test_any_header_is_handled(header):
     try:
         first = urlsafe_b64encode(json.dumps(header).encode()).decode().rstrip("=")
     except ValueError:
@@ -142,7 +142,7 @@ def test_any_header(header):
 
 @given(document=values | st.fixed_dictionaries({"keys": st.lists(values, max_size=4)}))
 @settings(deadline=None)
-def test_any_key_set(document):
+def test_any_key_set_is_handled(document):
     with pytest.raises(SignInFailure):
         read_signing_keys(document, ("RS256", "ES256"))
 
@@ -157,7 +157,7 @@ def test_any_key_set(document):
     )
 )
 @settings(deadline=None)
-def test_any_keys_beside_a_good_one(members):
+def test_any_keys_beside_a_valid_one_are_handled(members):
     keys = read_signing_keys({"keys": [*members, KEY.as_dict(private=False)]}, ("RS256",))
     assert keys[-1].kid == KEY.kid
 
@@ -177,7 +177,7 @@ ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri", "end_sessio
     )
 )
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_any_metadata(document):
+def test_any_metadata_is_handled(document):
     try:
         found = read_metadata(document, GOOGLE)
     except SignInFailure as failure:

@@ -1,4 +1,4 @@
-"""HTTP exchanges with a provider: they end, TLS is verified, and no secret is logged."""
+"""Tests HTTP requests to a provider: they end, TLS is verified, and no secret is logged."""
 
 import logging
 import socket
@@ -21,16 +21,16 @@ UNAVAILABLE = FailureCode.PROVIDER_UNAVAILABLE
 CERTIFICATES = Path(__file__).parents[3] / "functional/health/certificates"
 
 
-# Servers that take their time. The client cuts an exchange off, so that its thread ends.
+# Slow servers. The client closes the connection, so that its thread ends.
 
 HANGS = Fault(hangs=True)
 DRIPS = Fault(drips=True, body="x" * 999)
-# The time-out that ends the exchange in question is short, and the others longer than the test.
+# The timeout of the request in question is short. The others exceed the test.
 SHORT_TOTAL = Timeouts(connect=60, read=60, total=0.3)
 SHORT_READ = Timeouts(connect=60, read=0.2, total=60)
 
 
-def assert_cut_off(party):
+def check_cut_off(party):
     assert failure(party).code is UNAVAILABLE
     for thread in threading.enumerate():
         if thread.name == "combine_auth.openid":
@@ -44,35 +44,35 @@ def assert_cut_off(party):
     [(HANGS, SHORT_READ), (HANGS, SHORT_TOTAL), (DRIPS, SHORT_TOTAL)],
     ids=["silent", "hangs", "drips"],
 )
-def test_a_server_that_never_ends(make_party, endpoint, fault, timeouts):
+def test_an_endless_response_is_cut_off(make_party, endpoint, fault, timeouts):
     party = make_party(timeouts=timeouts)
     party.issuer.faults[endpoint] = fault
-    assert_cut_off(party)
+    check_cut_off(party)
 
 
 @pytest.mark.parametrize("fault", [HANGS, DRIPS], ids=["hangs", "drips"])
-def test_a_server_that_never_ends_behind_tls(make_party, monkeypatch, fault):
+def test_an_endless_response_behind_tls_is_cut_off(make_party, monkeypatch, fault):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATES / "authority.pem"))
     timeouts = Timeouts(connect=60, read=60, total=1.0)
     party = make_party(certificate=CERTIFICATES / "good.pem", timeouts=timeouts)
     party.issuer.faults["token"] = fault
-    assert_cut_off(party)
+    check_cut_off(party)
 
 
-def test_a_handshake_that_never_ends(make_party):
+def test_an_endless_handshake_is_cut_off(make_party):
     party = make_party()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"https://localhost:{silent.getsockname()[1]}"
         provider = replace(party.client.provider, discovery_url=f"{address}/x")
         party.client = OidcClient(provider, timeouts=SHORT_TOTAL)
-        assert_cut_off(party)
+        check_cut_off(party)
 
 
-def test_nobody_waits_longer_than_eight_seconds():
+def test_no_request_waits_longer_than_eight_seconds():
     assert Timeouts() == Timeouts(connect=3.0, read=5.0, total=8.0)
 
 
-def test_more_than_fit_wait_for_their_turn():
+def test_requests_beyond_the_limit_wait():
     exchanges = BoundedExchanges(max_concurrent=2)
     gate, begun = threading.Event(), threading.Barrier(3)
 
@@ -93,8 +93,8 @@ def test_more_than_fit_wait_for_their_turn():
         assert third.result() == 7
 
 
-def test_more_people_at_once_than_exchanges(make_party):
-    # A busy machine is given time: this is about turns, not about speed.
+def test_more_users_than_parallel_requests_can_sign_in(make_party):
+    # A slow machine gets time, because this test is about order and not about speed.
     party = make_party(timeouts=Timeouts(connect=60, read=60, total=60))
     with ThreadPoolExecutor(40) as pool:
         people = [pool.submit(party.sign_in, sub=f"person-{n}") for n in range(40)]
@@ -105,7 +105,7 @@ def test_more_people_at_once_than_exchanges(make_party):
 # TLS.
 
 
-def test_https_and_an_authority_of_ones_own(make_party, monkeypatch):
+def test_a_private_certificate_authority_is_accepted(make_party, monkeypatch):
     party = make_party(certificate=CERTIFICATES / "good.pem")
     found = failure(party)
     assert found.code is UNAVAILABLE
@@ -120,14 +120,14 @@ VARIABLES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
-def test_each_variable_names_an_authority(make_party, monkeypatch, variable):
+def test_each_variable_sets_an_authority(make_party, monkeypatch, variable):
     for one in VARIABLES:
         monkeypatch.delenv(one, raising=False)
     monkeypatch.setenv(variable, str(CERTIFICATES / "authority.pem"))
     assert make_party(certificate=CERTIFICATES / "good.pem").sign_in().subject
 
 
-def test_an_authority_of_the_settings_wins(make_party, monkeypatch):
+def test_the_authority_in_the_settings_wins(make_party, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATES / "expired.pem"))
     party = make_party(certificate=CERTIFICATES / "good.pem")
     authority = CERTIFICATES / "authority.pem"
@@ -135,7 +135,7 @@ def test_an_authority_of_the_settings_wins(make_party, monkeypatch):
     assert party.sign_in().subject
 
 
-def test_a_file_that_went_away_ends_on_the_error_page(make_party, monkeypatch):
+def test_a_missing_file_leads_to_the_error_page(make_party, monkeypatch):
     party = make_party(certificate=CERTIFICATES / "good.pem")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/authorities.pem")
     found = failure(party)
@@ -144,17 +144,17 @@ def test_a_file_that_went_away_ends_on_the_error_page(make_party, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["expired", "future", "elsewhere"])
-def test_certificates_that_are_not_accepted(make_party, monkeypatch, name):
+def test_invalid_certificates_are_rejected(make_party, monkeypatch, name):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATES / "authority.pem"))
     party = make_party(certificate=CERTIFICATES / f"{name}.pem")
     assert "certificate" in failure(party).detail
     assert party.issuer.counts == {}
 
 
-# What is logged.
+# Log lines.
 
 
-def test_no_log_line_holds_a_secret(google, caplog):
+def test_log_lines_contain_no_secrets(google, caplog):
     caplog.set_level(logging.DEBUG)
     for name in ("authlib", "requests", "urllib3", "joserfc"):
         logging.getLogger(name).setLevel(logging.DEBUG)
@@ -172,7 +172,7 @@ def test_no_log_line_holds_a_secret(google, caplog):
     secrets += [form[name] for form in forms for name in ("code", "code_verifier")]
     for secret in secrets:
         assert secret not in said
-    # Nor does the chain of exceptions, for those who log it with all its values.
+    # The chain of exceptions contains no secret either, for handlers that log all values.
     assert found.__cause__ is None
     assert found.__context__ is None
 
@@ -186,7 +186,7 @@ def test_netrc_is_not_read(google, tmp_path, monkeypatch):
     assert google.sign_in().subject
 
 
-def test_proxies_of_the_environment(monkeypatch):
+def test_proxies_of_the_environment_are_used(monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/ours.pem")

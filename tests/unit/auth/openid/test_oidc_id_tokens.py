@@ -1,4 +1,4 @@
-"""ID tokens that lie (research T07 to T14), each through the whole exchange of a code."""
+"""Tests forged ID tokens (research T07 to T14), each through the complete code exchange."""
 
 import base64
 import hmac
@@ -15,7 +15,7 @@ from combine_auth.failures import FailureCode, SignInFailure
 from tests.oidc_issuer import CLIENT_ID, CLIENT_SECRET, TENANT, rsa_key
 
 OTHER_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
-# Members that are not to be in the token.
+# Marks members that are left out of the token.
 GONE = None
 
 
@@ -32,7 +32,7 @@ def b64(value) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def test_an_honest_token(google):
+def test_an_honest_token_is_accepted(google):
     before = datetime.now(UTC)
     claims = google.sign_in(hd="Example.COM")
     assert claims.issuer == google.issuer.url
@@ -47,7 +47,7 @@ def test_an_honest_token(google):
     assert abs((claims.auth_time - before).total_seconds()) < 60
 
 
-def test_an_honest_token_of_microsoft(microsoft):
+def test_an_honest_token_of_microsoft_is_accepted(microsoft):
     claims = microsoft.sign_in()
     assert claims.issuer == f"{microsoft.issuer.url}/{TENANT}/v2.0"
     assert claims.tenant == TENANT
@@ -58,7 +58,7 @@ def test_an_honest_token_of_microsoft(microsoft):
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", ""])
-def test_unsigned_tokens(google, algorithm):
+def test_unsigned_tokens_are_rejected(google, algorithm):
     for signature in ("", b64(b"x" * 256)):
         google.issuer.forge = lambda claims, end=signature: (
             f"{b64({'alg': algorithm, 'kid': 'key-0'})}.{b64(claims)}.{end}"
@@ -67,7 +67,7 @@ def test_unsigned_tokens(google, algorithm):
 
 
 @pytest.mark.parametrize("secret", ["secret", "pem", "der"])
-def test_tokens_signed_with_what_everybody_knows(google, secret):
+def test_tokens_signed_with_public_data_are_rejected(google, secret):
     public = google.issuer.keys[0]
     key = {
         "secret": CLIENT_SECRET.encode(),
@@ -84,12 +84,12 @@ def test_tokens_signed_with_what_everybody_knows(google, secret):
 
 
 @pytest.mark.parametrize("algorithm", ["RS512", "PS256"])
-def test_other_algorithms_of_the_same_key(google, algorithm):
+def test_other_algorithms_of_the_same_key_are_rejected(google, algorithm):
     google.issuer.forge = lambda claims: google.issuer.id_token(claims, alg=algorithm)
     refused(google)
 
 
-def test_a_provider_may_have_another_algorithm(make_party):
+def test_a_provider_may_use_another_algorithm(make_party):
     party = make_party(algorithms=("ES256",))
     key = ECKey.generate_key("P-256", {"kid": "ec", "use": "sig"})
     party.issuer.keys = [key]
@@ -99,7 +99,7 @@ def test_a_provider_may_have_another_algorithm(make_party):
     refused(party)
 
 
-def test_keys_that_the_token_brings_itself(google):
+def test_keys_in_the_token_are_ignored(google):
     mine = rsa_key(5)
     jwk = mine.as_dict(private=False)
     for header in ({"jwk": {"kty": "RSA", "n": jwk["n"][:40], "e": "AQAB"}}, {"jku": "http://x"}):
@@ -109,7 +109,7 @@ def test_keys_that_the_token_brings_itself(google):
         refused(google)
 
 
-def test_further_members_of_a_header_do_no_harm(google):
+def test_other_members_of_a_header_are_ignored(google):
     google.issuer.header = {"x5t": "abc", "nonce": "x", "typ": "JWT"}
     assert google.sign_in().subject
 
@@ -117,7 +117,7 @@ def test_further_members_of_a_header_do_no_harm(google):
 @pytest.mark.parametrize(
     "header", [{"crit": ["exp"]}, {"crit": "x"}, {"b64": False, "crit": ["b64"]}]
 )
-def test_critical_members_that_nobody_knows(google, header):
+def test_unknown_critical_members_are_rejected(google, header):
     signed = google.issuer.id_token
     token = signed({"sub": "x"}).split(".")
     google.issuer.forge = lambda claims: ".".join(
@@ -126,14 +126,14 @@ def test_critical_members_that_nobody_knows(google, header):
     refused(google)
 
 
-def test_a_huge_header(google):
+def test_a_huge_header_is_rejected(google):
     google.issuer.forge = lambda claims: (
         f"{b64({'alg': 'RS256', 'x': 'y' * 600})}.{b64(claims)}.{b64(b'x')}"
     )
     refused(google)
 
 
-# Whom it is for: T09.
+# Audience: T09.
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_a_huge_header(google):
         (GONE, CLIENT_ID, False),
     ],
 )
-def test_audiences(google, aud, azp, accepted):
+def test_the_audience_is_checked(google, aud, azp, accepted):
     if accepted:
         assert google.sign_in(aud=aud, azp=azp).subject
     else:
@@ -177,7 +177,7 @@ def test_audiences(google, aud, azp, accepted):
 # Issuer and tenant: T10 and T11.
 
 
-def test_issuers(google):
+def test_the_issuer_is_checked(google):
     url = google.issuer.url
     for wrong in (f"{url}/", url.upper(), "https://accounts.google.com", "", 7, [url], {}, GONE):
         refused(google, iss=wrong)
@@ -186,7 +186,7 @@ def test_issuers(google):
     assert google.sign_in(iss=url).issuer == url
 
 
-def test_the_other_spelling_is_googles_alone(make_party):
+def test_only_google_may_omit_the_scheme_of_the_issuer(make_party):
     party = make_party(other_issuers=())
     refused(party, iss=party.issuer.url.partition("://")[2])
 
@@ -207,7 +207,7 @@ def test_the_other_spelling_is_googles_alone(make_party):
         GONE,
     ],
 )
-def test_tenants_that_are_not_those_of_the_issuer(microsoft, tid):
+def test_a_tenant_that_contradicts_the_issuer_is_rejected(microsoft, tid):
     refused(microsoft, FailureCode.TENANT_NOT_ALLOWED, tid=tid)
     template = microsoft.issuer.configured_issuer
     if tid != OTHER_TENANT:
@@ -229,7 +229,7 @@ def test_tenants_that_are_not_those_of_the_issuer(microsoft, tid):
         (("organizations", OTHER_TENANT), OTHER_TENANT, True),
     ],
 )
-def test_allowed_tenants(make_party, allowed, tenant, accepted):
+def test_only_allowed_tenants_are_accepted(make_party, allowed, tenant, accepted):
     party = make_party(microsoft=True, allowed_tenants=frozenset(allowed))
     issuer = party.issuer.configured_issuer.replace("{tenantid}", tenant)
     if accepted:
@@ -239,7 +239,7 @@ def test_allowed_tenants(make_party, allowed, tenant, accepted):
         refused(party, FailureCode.TENANT_NOT_ALLOWED, tid=tenant, iss=issuer)
 
 
-def test_keys_of_one_tenant_sign_for_no_other(microsoft):
+def test_keys_of_another_tenant_are_rejected(microsoft):
     url = microsoft.issuer.url
     microsoft.issuer.key_members = {"issuer": f"{url}/{{tenantid}}/v2.0"}
     assert microsoft.sign_in().tenant == TENANT
@@ -250,7 +250,7 @@ def test_keys_of_one_tenant_sign_for_no_other(microsoft):
     refused(microsoft, tid=OTHER_TENANT, iss=other)
 
 
-# The times in it: T12.
+# Times: T12.
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_keys_of_one_tenant_sign_for_no_other(microsoft):
         ("nbf", GONE, True),
     ],
 )
-def test_times(google, claim, offset, accepted):
+def test_times_are_checked(google, claim, offset, accepted):
     def change(claims):
         if offset is GONE:
             claims.pop(claim, None)
@@ -286,14 +286,14 @@ def test_times(google, claim, offset, accepted):
     else:
         detail = refused(google)
         if offset in (-62, 62):
-            # The skew, for whoever has to set a clock.
+            # The clock skew, for the operator who has to set a clock.
             assert any(f"{seconds} s" in detail for seconds in (61, 62, 63))
             assert "clock" in detail
 
 
 @pytest.mark.parametrize("claim", ["exp", "iat", "nbf"])
 @pytest.mark.parametrize("value", ["1", True, [], {}, float("nan"), float("inf"), -float("inf")])
-def test_times_that_are_none(google, claim, value):
+def test_invalid_times_are_rejected(google, claim, value):
     google.issuer.change = lambda claims: {**claims, claim: value}
     refused(google)
 
@@ -303,36 +303,36 @@ def test_times_may_have_fractions(google):
     assert google.sign_in().subject
 
 
-# For which sign-in it was made: T13.
+# Nonce: T13.
 
 
 @pytest.mark.parametrize("nonce", ["other", "", GONE, 1, ["n"], {}, True, "\ud800"])
-def test_nonces(google, nonce):
+def test_the_nonce_is_checked(google, nonce):
     refused(google, nonce=nonce)
 
 
-def test_a_token_of_another_sign_in(google):
+def test_a_token_of_another_sign_in_is_rejected(google):
     tokens = []
     google.issuer.forge = lambda claims: tokens.append(google.issuer.id_token(claims)) or tokens[0]
     assert google.sign_in().subject
     assert "nonce differs" in refused(google)
 
 
-# No token, and none that is one: T14.
+# Missing and malformed tokens: T14.
 
 
 @pytest.mark.parametrize("token", [None, 7, [], {}, True, "", ".", "..", "a.b.c", "x" * 1_000])
-def test_what_is_no_token(google, token):
+def test_a_malformed_token_is_rejected(google, token):
     google.issuer.token_answer = lambda answer: {**answer, "id_token": token}
     refused(google)
 
 
-def test_no_token_at_all(google):
+def test_a_missing_token_is_an_error(google):
     google.issuer.token_answer = lambda answer: {"access_token": "x", "token_type": "Bearer"}
     assert "is missing" in refused(google)
 
 
-def test_a_large_token(google):
+def test_a_large_token_is_rejected(google):
     google.issuer.token_answer = lambda answer: {**answer, "id_token": "x" * 100_000}
     assert "larger than" in refused(google)
     google.issuer.token_answer = lambda answer: {**answer, "id_token": "x" * 1_000_000}
@@ -340,7 +340,7 @@ def test_a_large_token(google):
 
 
 @pytest.mark.parametrize("payload", [b"[]", b"1", b"null", b"{", b"\xff", b"", b"[" * 30_00])
-def test_signed_nonsense(google, payload):
+def test_signed_invalid_claims_are_rejected(google, payload):
     registry = jws.JWSRegistry(algorithms=["RS256"])
     google.issuer.forge = lambda _: jws.serialize_compact(
         {"alg": "RS256", "kid": "key-0"}, payload, google.issuer.keys[0], registry=registry
@@ -348,17 +348,17 @@ def test_signed_nonsense(google, payload):
     refused(google)
 
 
-# Subject, and what else it says
+# Subject and other claims.
 
 
 @pytest.mark.parametrize(
     "sub", ["", GONE, 7, True, [], {}, "x" * 256, "a\0b", "a\nb", "\ud800", "ä"]
 )
-def test_subjects_that_are_none(google, sub):
+def test_invalid_subjects_are_rejected(google, sub):
     refused(google, sub=sub)
 
 
-def test_a_long_subject(google):
+def test_a_subject_may_have_255_characters(google):
     assert google.sign_in(sub="x" * 255).subject == "x" * 255
 
 
@@ -366,7 +366,7 @@ def test_a_long_subject(google):
     ("said", "verified"),
     [(True, True), ("true", False), (1, False), ("false", False), (False, False), (GONE, False)],
 )
-def test_whether_googles_address_is_verified(google, said, verified):
+def test_google_reports_verified_addresses(google, said, verified):
     assert google.sign_in(email_verified=said).email_verified is verified
 
 
@@ -386,8 +386,8 @@ def test_whether_googles_address_is_verified(google, said, verified):
         ([1], False),
     ],
 )
-def test_whether_microsofts_address_is_verified(microsoft, said, verified):
-    # What Microsoft says in `email_verified` is not its word.
+def test_microsoft_reports_verified_addresses(microsoft, said, verified):
+    # Microsoft does not vouch for `email_verified`.
     claims = microsoft.sign_in(xms_edov=said, email_verified=True)
     assert claims.email_verified is verified
 
@@ -396,12 +396,12 @@ def test_whether_microsofts_address_is_verified(microsoft, said, verified):
     "email",
     ["ann", "a@b@c", "", " ann@example.com", "a\0@b.c", 7, ["a@b.c"], "x" * 65 + "@b.c", GONE],
 )
-def test_addresses_that_are_none(google, email):
+def test_invalid_addresses_are_dropped(google, email):
     claims = google.sign_in(email=email)
     assert (claims.email, claims.email_verified) == (None, False)
 
 
-def test_names_are_cut_and_cleaned(google):
+def test_names_are_shortened_and_cleaned(google):
     claims = google.sign_in(name="Ann\r\n\x00  Example\u202e" + "x" * 500, hd=7, auth_time="x")
     assert claims.name is not None
     assert claims.name.startswith("Ann Example x")
@@ -409,17 +409,17 @@ def test_names_are_cut_and_cleaned(google):
     assert (claims.hosted_domain, claims.auth_time) == (None, None)
 
 
-# Whom the service lets in
+# Restrictions to domains.
 
 
-def test_hosted_domains(make_party):
+def test_only_allowed_hosted_domains_are_accepted(make_party):
     party = make_party(allowed_hosted_domains=frozenset({"example.com"}))
     assert party.sign_in(hd="example.com").hosted_domain == "example.com"
     for hd in ("example.org", "", GONE, ["example.com"], "example.com.evil.org"):
         refused(party, FailureCode.DOMAIN_NOT_ALLOWED, hd=hd)
 
 
-def test_domains_of_addresses(make_party):
+def test_only_allowed_domains_of_addresses_are_accepted(make_party):
     party = make_party(allowed_email_domains=frozenset({"example.com"}))
     assert party.sign_in(email="ann@EXAMPLE.com").email == "ann@EXAMPLE.com"
     for more in (
@@ -433,13 +433,13 @@ def test_domains_of_addresses(make_party):
         refused(party, FailureCode.DOMAIN_NOT_ALLOWED, **more)
 
 
-def test_domains_of_unverified_addresses_count_for_nothing(make_party):
+def test_domains_of_unverified_addresses_do_not_count(make_party):
     party = make_party(microsoft=True, allowed_email_domains=frozenset({"example.com"}))
     refused(party, FailureCode.DOMAIN_NOT_ALLOWED, email_verified=True)
     assert party.sign_in(xms_edov="1").email_verified
 
 
-def test_small_keys_are_no_keys(google):
+def test_small_keys_are_rejected(google):
     with pytest.warns(SecurityWarning):
         small = RSAKey.generate_key(1024, {"kid": "small"})
     google.issuer.keys = [small]

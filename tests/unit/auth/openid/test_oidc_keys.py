@@ -1,4 +1,4 @@
-"""When metadata and keys are fetched, and how long they are kept (research T15)."""
+"""Tests when metadata and keys are fetched, and how long they are cached (research T15)."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +26,7 @@ def test_keys_are_fetched_once(google):
 
 
 @pytest.mark.parametrize("how", [{"overlap": True}, {}, {"same_kid": True}], ids=str)
-def test_rotation(google, how):
+def test_rotated_keys_are_fetched(google, how):
     google.sign_in()
     google.issuer.rotate(**how)
     google.sign_in()
@@ -39,7 +39,7 @@ def test_unknown_keys_cause_a_fetch_twice_a_minute_at_most(google):
     google.issuer.forge = lambda claims: google.issuer.id_token(claims, key=rsa_key(7))
     began = google.clock.monotonic()
     assert failure(google).code is FailureCode.ID_TOKEN_INVALID
-    # One at once, then one in each half minute.
+    # One fetch at once, then one every half minute.
     assert asked(google) == 2
     for _ in range(20):
         google.clock.ahead += 6
@@ -66,14 +66,14 @@ def test_keys_that_cannot_be_fetched_are_kept_for_a_day(google):
     assert found.code is UNAVAILABLE
 
 
-def test_metadata_that_cannot_be_fetched_are_kept_for_good(google):
+def test_metadata_that_cannot_be_fetched_are_kept(google):
     google.sign_in()
     google.issuer.faults["discovery"] = Fault(500)
     google.clock.ahead += 14 * 24 * 3600
     assert google.sign_in().subject
 
 
-def test_after_a_failure_the_provider_has_its_peace_for_a_while(google):
+def test_the_provider_is_not_asked_again_right_after_a_failure(google):
     google.issuer.faults["discovery"] = Fault(500)
     for _ in range(50):
         assert failure(google).code is UNAVAILABLE
@@ -83,7 +83,7 @@ def test_after_a_failure_the_provider_has_its_peace_for_a_while(google):
     assert asked(google, "discovery") == 2
 
 
-def test_good_keys_among_odd_ones(google):
+def test_valid_keys_among_invalid_ones_are_used(google):
     good = rsa_key().as_dict(private=False)
     google.issuer.more_keys = [
         7,
@@ -105,7 +105,7 @@ def test_good_keys_among_odd_ones(google):
     assert google.sign_in().subject
 
 
-def test_many_at_once_fetch_once(google):
+def test_parallel_sign_ins_fetch_once(google):
     entered, go_on = threading.Event(), threading.Event()
     honest = google.client._fetch_metadata
 
@@ -124,7 +124,7 @@ def test_many_at_once_fetch_once(google):
     assert asked(google, "discovery") == 1
 
 
-def test_while_one_fetches_others_use_what_is_there(google):
+def test_cached_keys_are_used_during_a_fetch(google):
     google.sign_in()
     entered, go_on = threading.Event(), threading.Event()
     honest = google.client._fetch_keys
@@ -139,7 +139,7 @@ def test_while_one_fetches_others_use_what_is_there(google):
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(google.sign_in)
         assert entered.wait(10)
-        # The fetch goes on, and nobody waits for it.
+        # The fetch continues, and no request waits for it.
         assert google.sign_in().subject
         assert not first.done()
         go_on.set()

@@ -1,4 +1,4 @@
-"""Which providers an application offers, which it hides, and what its operator is told."""
+"""Tests which providers an application offers or hides, and the messages for its operator."""
 
 import logging
 import sys
@@ -26,7 +26,7 @@ MICROSOFT_SET = {"MICROSOFT_CLIENT_ID": "0815", "MICROSOFT_CLIENT_SECRET": "cana
 
 
 def application(environ=None, ini=None):
-    """The registry of an application with these settings."""
+    """Return the registry of an application with these settings."""
     environ = {**SOUND, **(environ or {})}
     loaded = load_all(ini or {}, None, environ, [CoreSettings, AuthSettings])
     with Configurator(settings={**(ini or {}), SETTINGS_KEY: loaded}) as config:
@@ -36,7 +36,7 @@ def application(environ=None, ini=None):
     return config.registry
 
 
-def told(caplog, level):
+def messages(caplog, level):
     return [r.getMessage() for r in caplog.records if r.levelno == level]
 
 
@@ -46,23 +46,23 @@ def test_redirect_uris():
     )
 
 
-def test_nothing_is_set(caplog):
+def test_no_provider_is_offered_without_settings(caplog):
     caplog.set_level(logging.INFO)
     providers = identity_providers(application())
     assert providers.clients == {}
     assert set(providers.hidden) == {"google", "microsoft"}
-    assert told(caplog, logging.WARNING) == []
-    (line,) = told(caplog, logging.INFO)
+    assert messages(caplog, logging.WARNING) == []
+    (line,) = messages(caplog, logging.INFO)
     assert "GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET are not set" in line
 
 
-def test_both_are_set(caplog):
+def test_configured_providers_are_offered(caplog):
     caplog.set_level(logging.WARNING)
     environ = {**GOOGLE, **MICROSOFT_SET, "AUTH_PROVIDERS": "microsoft google"}
     providers = identity_providers(application(environ))
     assert list(providers.clients) == ["microsoft", "google"]
     assert providers.hidden == {}
-    assert told(caplog, logging.WARNING) == []
+    assert messages(caplog, logging.WARNING) == []
     google = providers.clients["google"].provider
     assert google.discovery_url == "https://accounts.google.com/.well-known/openid-configuration"
     assert google.other_issuers == ("accounts.google.com",)
@@ -72,7 +72,7 @@ def test_both_are_set(caplog):
 
 
 @pytest.mark.parametrize("environment", ["development", "test", "staging", "production"])
-def test_all_that_is_hidden_is_in_one_warning(caplog, environment):
+def test_one_warning_names_all_hidden_providers(caplog, environment):
     caplog.set_level(logging.INFO)
     environ = {
         "ENVIRONMENT": environment,
@@ -85,7 +85,7 @@ def test_all_that_is_hidden_is_in_one_warning(caplog, environment):
     }
     providers = identity_providers(application(environ))
     assert providers.clients == {}
-    (line,) = told(caplog, logging.WARNING)
+    (line,) = messages(caplog, logging.WARNING)
     for part in (
         "google (GOOGLE_CLIENT_SECRET is still in quotes: write",
         "microsoft (MICROSOFT_CLIENT_SECRET is not set, although MICROSOFT_CLIENT_ID is: set",
@@ -98,7 +98,7 @@ def test_all_that_is_hidden_is_in_one_warning(caplog, environment):
     assert providers.hidden["google"].startswith("GOOGLE_CLIENT_SECRET is still in quotes")
 
 
-def test_a_provider_of_ones_own():
+def test_any_openid_provider_can_be_added():
     ini = {
         "combine_auth.providers": "google okta",
         "combine_auth.okta.issuer": "https://example.okta.com/oauth2/default",
@@ -118,8 +118,8 @@ def test_a_provider_of_ones_own():
     assert (okta.issuer, okta.other_issuers) == ("https://example.okta.com/oauth2/default", ())
 
 
-def test_discovery_and_issuer_apart():
-    """Azure B2C: the policy is part of one address and not of the other."""
+def test_the_discovery_address_may_differ_from_the_issuer():
+    """Azure B2C: the policy is part of only one of the two addresses."""
     b2c = "https://contoso.b2clogin.com"
     ini = {
         "combine_auth.providers": "b2c",
@@ -150,7 +150,7 @@ PERSONAL = "9188040d-6c67-4c5b-b112-36a304b66dad"
         (f"{TENANT} {PERSONAL}", "common"),
     ],
 )
-def test_where_microsofts_metadata_are(tenants, path):
+def test_the_metadata_address_of_microsoft(tenants, path):
     environ = {**MICROSOFT_SET, "MICROSOFT_TENANTS": tenants}
     microsoft = identity_providers(application(environ)).clients["microsoft"].provider
     assert microsoft.issuer == f"{ENTRA}/{{tenantid}}/v2.0"
@@ -158,7 +158,7 @@ def test_where_microsofts_metadata_are(tenants, path):
     assert microsoft.allowed_tenants == set(tenants.split())
 
 
-def test_microsofts_issuer_as_people_write_it():
+def test_the_issuer_of_microsoft_is_accepted_in_various_spellings():
     for written in ("common", "organizations", "consumers", "{tenantid}"):
         provider = with_issuer(MICROSOFT, f"{ENTRA}/{written}/v2.0")
         assert provider.issuer == MICROSOFT.issuer
@@ -170,7 +170,7 @@ def test_microsofts_issuer_as_people_write_it():
     )
 
 
-def test_one_hosted_domain_is_a_hint_for_googles_page():
+def test_one_hosted_domain_is_sent_to_google_as_a_hint():
     environ = {**GOOGLE, "GOOGLE_HOSTED_DOMAINS": "example.com"}
     google = identity_providers(application(environ)).clients["google"].provider
     assert google.allowed_hosted_domains == {"example.com"}
@@ -188,7 +188,7 @@ def test_one_hosted_domain_is_a_hint_for_googles_page():
         {"scopes": ("email",)},
     ],
 )
-def test_providers_that_cannot_be(members):
+def test_invalid_providers_are_rejected(members):
     given = {"name": "acme", "title": "A", "issuer": "https://a", "discovery_url": "https://a/x"}
     with pytest.raises(ValueError):
         IdentityProvider(**{**given, **members})
@@ -219,7 +219,7 @@ PLUGINS = {
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    """``install("acme")``: a distribution with this plugin."""
+    """``install("acme")``: install a distribution with this plugin."""
 
     def install(*names, code=None):
         for name in names:
@@ -237,7 +237,7 @@ def install(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-def test_providers_of_plugins(install):
+def test_plugins_add_providers(install):
     install("acme", "ready")
     environ = {
         **GOOGLE,
@@ -261,23 +261,23 @@ def test_a_broken_plugin_hides_no_other(install, caplog):
     providers = identity_providers(application(GOOGLE))
     assert list(providers.clients) == ["google", "ready"]
     assert providers.clients["google"].provider.issuer == "https://accounts.google.com"
-    lines = told(caplog, logging.ERROR)
+    lines = messages(caplog, logging.ERROR)
     assert len(lines) == 4
     for name in ("breaks", "usurps", "wrong", "unloadable"):
         assert any(f"plugin {name} " in line for line in lines)
 
 
-def test_a_misspelt_hook_stops_the_start(install):
+def test_a_misspelt_hook_is_an_error_at_startup(install):
     code = PLUGIN.replace("register_providers", "register_provider") + "    pass\n"
     install("acme", code=code)
     with pytest.raises(ConfigurationError, match="sign-in plugin acme"):
         application()
 
 
-# What health says of it.
+# The health check.
 
 
-def test_health_of_providers():
+def test_health_reports_providers():
     with LyingIssuer() as google, LyingIssuer(tenant=TENANT) as microsoft:
         environ = {
             "ENVIRONMENT": "test",
@@ -295,7 +295,7 @@ def test_health_of_providers():
         assert found.data["google"]["client_id"] == google.client_id
         assert found.data["in_allowed_origins"] is True
         assert google.client_secret not in repr(found)
-        # Sign-ins and checks share what was fetched.
+        # Sign-ins and checks share the cached documents.
         client = identity_providers(registry).clients["google"]
         client.authorization_url(redirect_uri="x", state="s", nonce="n", verifier="v" * 43)
         assert google.counts == microsoft.counts == {"discovery": 1}
@@ -306,24 +306,24 @@ def test_health_of_providers():
         assert (found.status, found.cause) == ("degraded", "provider_unreachable")
         assert "answered 500" in str(found.detail)
         assert found.data["microsoft"]["state"] == "answers"
-        # It is not asked again at once, and sign-in goes on with what was there.
+        # The provider is not asked again at once, and sign-in continues with the cached document.
         sign_in(registry)
         assert google.counts["discovery"] == 2
         client.authorization_url(redirect_uri="x", state="s", nonce="n", verifier="v" * 43)
 
 
-def test_health_of_hidden_providers():
+def test_health_reports_hidden_providers():
     found = sign_in(application({**GOOGLE, "GOOGLE_CLIENT_SECRET": "changeme"}))
     assert (found.status, found.cause) == ("degraded", "provider_hidden")
     assert "GOOGLE_CLIENT_SECRET still holds a placeholder" in str(found.detail)
     assert found.data["microsoft"]["offered"] is False
 
 
-def test_health_without_providers():
+def test_health_works_without_providers():
     assert sign_in(application()).cause == "no_provider"
     assert sign_in(application({"ENVIRONMENT": "development"})).status == "healthy"
 
 
-def test_health_where_the_origin_is_missing():
+def test_health_reports_a_missing_origin():
     environ = {"ENVIRONMENT": "development", "ALLOWED_ORIGINS": "https://other.example"}
     assert sign_in(application(environ)).cause == "origin_missing"

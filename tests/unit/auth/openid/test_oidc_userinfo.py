@@ -1,4 +1,4 @@
-"""Providers that leave the person's claims out of the ID token (OpenID Connect Core 1.0, 5.3 and 5.4)."""
+"""Tests providers that omit the claims of the user from the ID token (OpenID Connect Core, 5.3, 5.4)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def thin(google):
     return google
 
 
-def test_userinfo_is_asked_for_what_a_thin_token_lacks(thin):
+def test_claims_missing_from_the_token_come_from_userinfo(thin):
     claims = thin.sign_in()
     assert (claims.name, claims.email, claims.email_verified) == (
         "Ann Example",
@@ -28,7 +28,7 @@ def test_userinfo_is_asked_for_what_a_thin_token_lacks(thin):
     assert thin.issuer.counts["userinfo"] == 1
 
 
-def test_userinfo_is_not_asked_without_need(google, microsoft, make_party):
+def test_userinfo_is_not_requested_without_need(google, microsoft, make_party):
     google.sign_in()
     microsoft.issuer.is_thin = True
     assert microsoft.sign_in().email is None
@@ -39,7 +39,7 @@ def test_userinfo_is_not_asked_without_need(google, microsoft, make_party):
         assert party.issuer.counts["userinfo"] == 0
 
 
-def test_each_scope_asks_for_its_own_claim(make_party):
+def test_each_scope_requests_its_own_claim(make_party):
     for scope, expected in (
         ("email", (None, "ann@example.com")),
         ("profile", ("Ann Example", None)),
@@ -51,7 +51,7 @@ def test_each_scope_asks_for_its_own_claim(make_party):
 
 
 @pytest.mark.parametrize("sub", [None, "", "somebody-else", 7, ["110169484474386276334"]])
-def test_userinfo_of_somebody_else_is_refused(thin, sub):
+def test_userinfo_of_another_user_is_rejected(thin, sub):
     thin.issuer.userinfo_answer = lambda about: {**about, "sub": sub}
     found = failure(thin)
     assert found.code is FailureCode.ID_TOKEN_INVALID
@@ -59,20 +59,20 @@ def test_userinfo_of_somebody_else_is_refused(thin, sub):
 
 
 @pytest.mark.parametrize("answer", [None, [], "Ann", {}, 7, {"email": "ann@example.com"}])
-def test_userinfo_that_names_nobody_is_refused(thin, answer):
+def test_userinfo_without_a_subject_is_rejected(thin, answer):
     thin.issuer.userinfo_answer = lambda _: answer
     assert failure(thin).code is FailureCode.ID_TOKEN_INVALID
 
 
-def test_the_address_and_whether_it_is_verified_have_one_source(google):
-    # The token vouches for no address, and the userinfo names one that it does not vouch for.
+def test_address_and_verification_come_from_one_source(google):
+    # The token does not verify an address, and the userinfo contains one that it does not verify.
     google.issuer.change = lambda claims: {k: v for k, v in claims.items() if k != "email"}
     google.issuer.userinfo_answer = lambda about: {"sub": about["sub"], "email": "ben@example.com"}
     claims = google.sign_in()
     assert (claims.email, claims.email_verified) == ("ben@example.com", False)
 
 
-def test_a_name_from_userinfo_brings_no_other_address(google):
+def test_a_name_from_userinfo_does_not_change_the_address(google):
     google.issuer.change = lambda claims: {k: v for k, v in claims.items() if k != "name"}
     google.issuer.userinfo_answer = lambda about: {
         **about,
@@ -83,7 +83,7 @@ def test_a_name_from_userinfo_brings_no_other_address(google):
     assert (claims.name, claims.email) == ("Ann from userinfo", "ann@example.com")
 
 
-def test_the_rules_for_domains_see_the_address_from_userinfo(make_party):
+def test_domain_rules_apply_to_the_address_from_userinfo(make_party):
     party = make_party(allowed_email_domains=frozenset({"example.org"}))
     party.issuer.is_thin = True
     assert failure(party).code is FailureCode.DOMAIN_NOT_ALLOWED
@@ -91,7 +91,7 @@ def test_the_rules_for_domains_see_the_address_from_userinfo(make_party):
 
 
 @pytest.mark.parametrize("endpoint", [None, "", "ftp://127.0.0.1/", "http://evil.example/"])
-def test_a_provider_without_a_userinfo_endpoint(thin, endpoint):
+def test_a_provider_may_have_no_userinfo_endpoint(thin, endpoint):
     thin.issuer.metadata = {"userinfo_endpoint": endpoint}
     assert isinstance(thin.sign_in(), Claims)
 
@@ -109,7 +109,7 @@ def test_a_provider_without_a_userinfo_endpoint(thin, endpoint):
     ],
     ids=str,
 )
-def test_faults_of_userinfo(thin, fault, caplog):
+def test_failures_of_userinfo(thin, fault, caplog):
     caplog.set_level(logging.DEBUG)
     thin.issuer.faults["userinfo"] = fault
     found = failure(thin)
@@ -119,10 +119,10 @@ def test_faults_of_userinfo(thin, fault, caplog):
 
 
 @pytest.mark.parametrize("token", ["a\r\nX: y", "\u20ac", "", "a" * 100_000, 7, None])
-def test_odd_access_tokens(thin, token):
+def test_unusable_access_tokens_are_not_sent(thin, token):
     thin.issuer.token_answer = lambda answer: {**answer, "access_token": token}
     if isinstance(token, str):
         failure(thin)
     else:
-        # Nothing can be asked with it, so the ID token has to do.
+        # This token cannot be sent, so the ID token must be enough.
         assert thin.sign_in().email is None
