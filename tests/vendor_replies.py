@@ -1,4 +1,4 @@
-"""Replies of the loopback vendor server, in the wire formats of Anthropic and OpenAI."""
+"""Replies of the simulated vendor server, in the wire formats of Anthropic and OpenAI."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Api = Literal["anthropic", "openai"]
 
 @dataclass(frozen=True)
 class VendorRequest:
-    """A request as it came in. Header names are in lower case."""
+    """A received request. Header names are in lower case."""
 
     api: Api | None
     method: str
@@ -42,7 +42,7 @@ class VendorRequest:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """The JSON Schema that the answer must fit."""
+        """The JSON Schema that the reply must match."""
         if self.api == "anthropic":
             return self.body["output_config"]["format"]["schema"]
         return self.body["response_format"]["json_schema"]["schema"]
@@ -54,7 +54,7 @@ class VendorRequest:
 
 
 class Exchange:
-    """One request being answered: what a reply writes on."""
+    """A request in progress, to which a reply writes."""
 
     def __init__(
         self, handler: BaseHTTPRequestHandler, request: VendorRequest, number: int
@@ -76,7 +76,7 @@ class Exchange:
         self._handler.close_connection = True
 
     def reply(self, status: int, body: bytes, **headers: str) -> None:
-        """A whole answer with the headers that the vendor sends."""
+        """Send a complete response with the headers of the vendor."""
         self.send(self.head(status, self.headers(len(body)) | _names(headers)) + body)
 
     def headers(self, length: int) -> dict[str, str]:
@@ -111,9 +111,9 @@ def ok(
     stop: str | None = None,
     model: str | None = None,
 ) -> Reply:
-    """The model answers. `answer` is JSON, or raw text, or makes one of these from the request.
+    """The model replies. `answer` is JSON or raw text, or a function that returns one of these.
 
-    `input_tokens` are all that were read, the cached ones included.
+    `input_tokens` counts all tokens that were read, including the cached ones.
     """
 
     def reply(exchange: Exchange) -> None:
@@ -128,7 +128,7 @@ def ok(
 
 
 def truncated(answer: Any) -> Reply:
-    """The answer is cut off at max_tokens; it is charged."""
+    """The reply is cut off at max_tokens, and it is charged."""
 
     def reply(exchange: Exchange) -> None:
         stop = "max_tokens" if exchange.request.api == "anthropic" else "length"
@@ -139,7 +139,7 @@ def truncated(answer: Any) -> Reply:
 
 
 def refused() -> Reply:
-    """The model declines to answer."""
+    """The model declines to reply."""
 
     def reply(exchange: Exchange) -> None:
         if exchange.request.api == "anthropic":
@@ -153,7 +153,7 @@ def refused() -> Reply:
 
 
 def empty() -> Reply:
-    """A well-formed answer without content: no block, no choice."""
+    """A well-formed reply without content: no block, no choice."""
 
     def reply(exchange: Exchange) -> None:
         body = json.loads(_answer_body(exchange, "", None, 0, 0, None, None, None))
@@ -171,9 +171,9 @@ def error(
     retry_after: float | str | None = None,
     **headers: str,
 ) -> Reply:
-    """The vendor answers with this status and its own body for it.
+    """The vendor returns this status with its error body.
 
-    `retry_after` is seconds or a date, as the header has it.
+    `retry_after` is seconds or a date, as in the header.
     """
 
     def reply(exchange: Exchange) -> None:
@@ -186,7 +186,7 @@ def error(
 
 
 def hang(gate: threading.Event | None = None, then: Reply | None = None) -> Reply:
-    """No byte until `gate` is set, then `then` (the connection closes without it)."""
+    """No byte is sent until `gate` is set. Then `then` is sent, or the connection is closed."""
 
     def reply(exchange: Exchange) -> None:
         while not exchange.stopping.is_set():
@@ -203,7 +203,7 @@ def hang(gate: threading.Event | None = None, then: Reply | None = None) -> Repl
 
 
 def drip(answer: Any, *, every: float = 0.02, where: Literal["head", "body"] = "body") -> Reply:
-    """One byte each `every` seconds, of the head or of the body: alive, but never done in time."""
+    """One byte is sent every `every` seconds, of the header or of the body, and never all in time."""
 
     def reply(exchange: Exchange) -> None:
         body = _answer_body(exchange, answer, None, 0, 0, None, None, None)
@@ -218,14 +218,14 @@ def drip(answer: Any, *, every: float = 0.02, where: Literal["head", "body"] = "
                     break
                 exchange.send(slow[number : number + 1])
         except OSError:
-            pass  # the client gave up, which is what the test waits for
+            pass  # the client gave up, as the test expects
         exchange.close()
 
     return reply
 
 
 def cut(answer: Any, *, after: int = 10) -> Reply:
-    """The connection closes after so many bytes of the body."""
+    """The connection is closed after this many bytes of the body."""
 
     def reply(exchange: Exchange) -> None:
         body = _answer_body(exchange, answer, None, 0, 0, None, None, None)
@@ -236,12 +236,12 @@ def cut(answer: Any, *, after: int = 10) -> Reply:
 
 
 def hang_up() -> Reply:
-    """The connection closes without a byte."""
+    """The connection is closed without a byte."""
     return Exchange.close
 
 
 def garbage(data: bytes = b"\x16\x03\x01\x00 not http at all\r\n\r\n") -> Reply:
-    """Bytes that are no HTTP."""
+    """The bytes are not HTTP."""
 
     def reply(exchange: Exchange) -> None:
         exchange.send(data)
@@ -251,7 +251,7 @@ def garbage(data: bytes = b"\x16\x03\x01\x00 not http at all\r\n\r\n") -> Reply:
 
 
 def body(data: bytes, *, status: int = 200, content_type: str = "application/json") -> Reply:
-    """A whole HTTP answer with any body: not JSON, another shape."""
+    """A complete HTTP response with any body, such as invalid JSON."""
 
     def reply(exchange: Exchange) -> None:
         exchange.reply(status, data, content_type=content_type)
@@ -260,7 +260,7 @@ def body(data: bytes, *, status: int = 200, content_type: str = "application/jso
 
 
 def html(status: int = 200) -> Reply:
-    """A page, as a proxy or a wrong address sends it."""
+    """An HTML page, as from a proxy or a wrong address."""
     page = b"<!DOCTYPE html><html><body><h1>Welcome</h1></body></html>"
     return body(page, status=status, content_type="text/html; charset=utf-8")
 

@@ -61,7 +61,7 @@ __all__ = [
 
 
 class VendorServer:
-    """See the module. Listens on a free port of 127.0.0.1 between `start` and `stop`."""
+    """A simulated vendor; see the module. It listens on a free port of 127.0.0.1 from `start` to `stop`."""
 
     def __init__(self, *, needs_key: bool = True) -> None:
         self.needs_key = needs_key
@@ -81,7 +81,7 @@ class VendorServer:
         return self
 
     def stop(self) -> None:
-        """End at once, also the requests that hang."""
+        """Stop at once, and close the requests that hang."""
         if self._server is None or self._thread is None:
             return
         self._server.stopping.set()
@@ -104,40 +104,40 @@ class VendorServer:
 
     @property
     def url(self) -> str:
-        """The base URL for Anthropic's SDK."""
+        """Return the base URL for the SDK of Anthropic."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def openai_url(self) -> str:
-        """The base URL for OpenAI's SDK, what OPENAI_BASE_URL holds."""
+        """Return the base URL for the SDK of OpenAI, as in OPENAI_BASE_URL."""
         return f"{self.url}/v1"
 
     def script(self, *replies: Reply) -> VendorServer:
-        """Add replies, one for each request to come."""
+        """Add replies, one for each coming request."""
         with self._changed:
             self._script.extend(replies)
         return self
 
     def always(self, reply: Reply) -> VendorServer:
-        """Answer so whenever the script is empty."""
+        """Set the reply for all requests after the script."""
         self._always = reply
         return self
 
     @property
     def requests(self) -> list[VendorRequest]:
-        """All requests so far, in the order in which they came."""
+        """Return all requests so far, in order."""
         with self._changed:
             return list(self._requests)
 
     def wait_for(self, count: int, timeout: float = 10) -> list[VendorRequest]:
-        """Wait until so many requests have come; they may still be unanswered."""
+        """Wait for this number of requests. They may still be unanswered."""
         with self._changed:
             if not self._changed.wait_for(lambda: len(self._requests) >= count, timeout):
                 raise AssertionError(f"{len(self._requests)} of {count} requests in {timeout} s")
             return list(self._requests)
 
     def take(self, request: VendorRequest) -> tuple[Reply, int]:
-        """Record a request; the reply for it, and its number."""
+        """Record a request, and return its reply and its number."""
         with self._changed:
             self._requests.append(request)
             self._changed.notify_all()
@@ -151,7 +151,7 @@ class VendorServer:
         return self._always or unscripted, number
 
     def _refusal(self, request: VendorRequest) -> Reply | None:
-        """What the real services refuse."""
+        """Return the reply to a request that the real services reject."""
         if request.api is None or request.method != "POST":
             return error(404, "Not Found")
         if self.needs_key and not request.key:
@@ -167,7 +167,7 @@ class VendorServer:
 
 
 class _Server(ThreadingHTTPServer):
-    # Many tests call from many threads at once.
+    # Many tests call from many threads in parallel.
     request_queue_size = 200
     daemon_threads = True
 
@@ -186,12 +186,12 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def server_close(self) -> None:
-        # Ends the threads that wait for a next request on a kept connection.
+        # End the threads that wait for another request on an open connection.
         for connection in list(self._open):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                continue  # closed by the other side in the meantime
+                continue  # the other side has closed the connection in the meantime
         super().server_close()
 
 
@@ -224,4 +224,4 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST  # noqa: N815
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Nothing: pytest shows what the client saw."""
+        """Log nothing: pytest shows what the client received."""

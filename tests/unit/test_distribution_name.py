@@ -1,4 +1,4 @@
-"""The distribution is pyramid-combine everywhere: "combine" on PyPI is a stranger's project."""
+"""Tests that the distribution is always called pyramid-combine: "combine" on PyPI is another project."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# What installed the distribution under its old name, or asked for it.
+# Forms in which the distribution was installed or required under its old name.
 OLD_FORMS = re.compile(
     r"""pip\ install\ (--?\S+\ )*["']?combine(?![-\w/.])  # pip install combine, 'combine[all]'
       | egg:combine(?![-\w])
@@ -21,7 +21,7 @@ OLD_FORMS = re.compile(
     re.VERBOSE | re.MULTILINE,
 )
 
-# The history tells what was; these tests hold the forms.
+# The history may contain the old name. These tests contain the forms.
 HOLD_OLD_FORMS = {
     "CHANGES.md",
     "tests/functional/cli/test_old_ini.py",
@@ -53,7 +53,7 @@ def tracked_texts() -> list[tuple[str, str]]:
         '    "combine",      # brings combine_health',
     ],
 )
-def test_the_old_forms_are_recognised(text: str) -> None:
+def test_the_old_forms_are_recognized(text: str) -> None:
     assert OLD_FORMS.search(text)
 
 
@@ -66,7 +66,7 @@ def test_nothing_names_the_old_distribution() -> None:
     assert found == []
 
 
-def test_no_entry_point_is_there_twice() -> None:
+def test_no_entry_point_is_defined_twice() -> None:
     for group in ("combine.commands", "combine.models", "combine.settings"):
         names = [point.name for point in entry_points(group=group)]
         assert len(names) == len(set(names)), group

@@ -1,11 +1,11 @@
-"""What an add-on imports can be imported first."""
+"""Tests that every public module can be imported first."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-# The modules that CONTRIBUTING.md names, and their neighbours.
+# The modules that CONTRIBUTING.md names, and related ones.
 MODULES = [
     "combine_core.access",
     "combine_core.database",
@@ -17,7 +17,7 @@ MODULES = [
     "combine_core.web.endpoints",
     "combine_core.web.problems",
 ]
-# Forgets our modules in between, so that one process is enough.
+# Forget our modules between imports, so that one process is enough.
 PROGRAM = """
 import importlib, sys
 for name in sys.argv[1:]:
@@ -30,7 +30,7 @@ for name in sys.argv[1:]:
 """
 
 
-def test_each_can_be_imported_first() -> None:
+def test_each_module_can_be_imported_first() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", PROGRAM, *MODULES],
         capture_output=True,

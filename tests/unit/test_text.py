@@ -1,4 +1,4 @@
-"""Which text is taken, and what is said of the other."""
+"""Tests which texts are accepted, and the errors for others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_name_turns_no_text_around(sign: str) -> None:
 @pytest.mark.parametrize(
     "name", ["", "  ", "\u200b", "\u200b \U000e0041", "a\nb", "a\0b", "\ud800", "x" * 201, "\x07"]
 )
-def test_unusable_names(name: str) -> None:
+def test_invalid_names_are_rejected(name: str) -> None:
     with pytest.raises(InvalidText):
         clean_name(name)
 
@@ -28,7 +28,7 @@ def test_unusable_names(name: str) -> None:
     ("name", "kept"),
     [(" a ", "a"), ("\u0301", "\u0301"), ("Über 5 €", "Über 5 €"), ("日本", "日本")],
 )
-def test_usable_names(name: str, kept: str) -> None:
+def test_valid_names_are_accepted(name: str, kept: str) -> None:
     assert clean_name(name) == kept
 
 
@@ -43,7 +43,7 @@ def test_a_clean_name_can_be_stored(name: str) -> None:
     assert clean_name(kept) == kept
 
 
-def test_line_ends_become_one() -> None:
+def test_line_endings_are_normalized() -> None:
     assert clean_text("\ufeffa\r\nb\rc\n", "text", max_bytes=100) == "a\nb\nc\n"
 
 
@@ -57,7 +57,7 @@ def test_line_ends_become_one() -> None:
         ("é" * 51, "102 bytes"),
     ],
 )
-def test_unusable_texts(text: str, why: str) -> None:
+def test_invalid_texts_are_rejected(text: str, why: str) -> None:
     with pytest.raises(InvalidText, match=why):
         clean_text(text, "text", max_bytes=100)
 
@@ -70,13 +70,15 @@ def test_unusable_texts(text: str, why: str) -> None:
         ("a.pdf", b"text", "no PDF"),
     ],
 )
-def test_files_that_cannot_be_read_say_why(filename: str, data: bytes, why: str) -> None:
+def test_unreadable_files_are_rejected_with_the_reason(
+    filename: str, data: bytes, why: str
+) -> None:
     with pytest.raises(InvalidText, match=why):
         read_upload(filename, data)
 
 
 @pytest.mark.parametrize("filename", ["a.exe", "md", "", ".md.exe", "a.md\0.exe"])
-def test_other_files_are_refused(filename: str) -> None:
+def test_other_files_are_rejected(filename: str) -> None:
     with pytest.raises(UnsupportedFile):
         read_upload(filename, b"text")
 

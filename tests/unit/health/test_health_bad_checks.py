@@ -1,4 +1,4 @@
-"""Checks that misbehave: a correct answer in time, always."""
+"""Tests that misbehaving checks always get a correct result in time."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ from combine_health.testing import FakeClock, run_check
 PATIENCE = 60
 
 
-def test_one_that_prints_megabytes(capfd):
+def test_a_check_may_print_megabytes(capfd):
     def check(_registry):
         for _ in range(50):
             sys.stdout.write("x" * 100_000)
@@ -25,7 +25,7 @@ def test_one_that_prints_megabytes(capfd):
     assert len(capfd.readouterr().out) == 5_000_000
 
 
-def test_one_that_blocks_in_c():
+def test_a_check_may_block_in_c():
     reading, writing = os.pipe()
     reached = threading.Event()
 
@@ -45,7 +45,7 @@ def test_one_that_blocks_in_c():
     os.close(writing)
 
 
-def test_one_that_blocks_on_a_full_pipe():
+def test_a_check_may_block_on_a_full_pipe():
     reading, writing = os.pipe()
 
     def check(_registry):
@@ -53,12 +53,12 @@ def test_one_that_blocks_on_a_full_pipe():
 
     reading_now = run_check(check, timeout=0.05)
     assert (reading_now.status, reading_now.cause) == (Status.FAILING, "timeout")
-    os.close(reading)  # lets it go, with EPIPE
+    os.close(reading)  # this releases the check with EPIPE
 
 
-def test_one_that_computes_in_c_without_end_in_sight():
+def test_a_check_may_compute_in_c_without_end():
     def check(_registry):
-        sum(range(10**7))  # holds the interpreter for long stretches
+        sum(range(10**7))  # it holds the interpreter lock for long
 
     runner = Runner(
         [Check("busy", check, timeout=0.001), Check("good", lambda _: True, timeout=PATIENCE)],
@@ -72,14 +72,14 @@ def test_one_that_computes_in_c_without_end_in_sight():
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_one_that_forks_leaves_no_second_service_behind():
+def test_a_check_that_forks_leaves_no_second_service():
     children = []
 
     def check(_registry):
         child = os.fork()
         if child:
             children.append(child)
-        return True  # the child comes back from here too
+        return True  # the child returns here too
 
     runner = Runner([Check("a", check, timeout=PATIENCE)], None, Redactor(), background=False)
     runner.refresh([CheckKind.READY])
@@ -89,7 +89,7 @@ def test_one_that_forks_leaves_no_second_service_behind():
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_one_that_forks_and_raises_in_the_child():
+def test_a_check_may_fork_and_raise_in_the_child():
     children = []
 
     def check(_registry):
@@ -103,7 +103,7 @@ def test_one_that_forks_and_raises_in_the_child():
     assert os.waitstatus_to_exitcode(code) == 1
 
 
-def test_one_that_starts_threads_that_never_end():
+def test_a_check_may_start_endless_threads():
     gate = threading.Event()
 
     def check(_registry):
@@ -113,7 +113,7 @@ def test_one_that_starts_threads_that_never_end():
     gate.set()
 
 
-def test_one_that_changes_what_it_returned():
+def test_a_check_may_change_its_result_later():
     data = {"waiting": 1}
     runner = Runner(
         [Check("a", lambda _: HealthResult("healthy", data=data))],
@@ -127,7 +127,7 @@ def test_one_that_changes_what_it_returned():
     assert runner.reading("a").data == {"waiting": 1}
 
 
-def test_one_that_changes_the_recursion_limit_and_recurses():
+def test_a_check_may_recurse_without_end():
     def check(registry):
         return check(registry)
 
@@ -136,7 +136,7 @@ def test_one_that_changes_the_recursion_limit_and_recurses():
     assert "RecursionError" in reading.detail
 
 
-def test_one_whose_result_is_a_subclass_that_lies():
+def test_a_check_may_return_a_lying_subclass():
     class Lying(HealthResult):
         @property
         def detail(self):
@@ -149,8 +149,8 @@ def test_one_whose_result_is_a_subclass_that_lies():
     assert (reading.status, reading.cause) == (Status.FAILING, "bad_result")
 
 
-def test_a_clock_that_leaps_ahead_runs_everything_again_at_once():
-    # A machine that was suspended: every result is stale, and is renewed.
+def test_all_checks_run_after_a_clock_jump():
+    # On a resumed machine, every result is stale and is renewed.
     time = FakeClock()
     runner = Runner(
         [Check(f"c{number}", lambda _: True) for number in range(50)],
@@ -171,7 +171,7 @@ def test_a_clock_that_leaps_ahead_runs_everything_again_at_once():
     runner.stop()
 
 
-def test_a_monotonic_clock_that_stands_still():
+def test_a_stopped_monotonic_clock_is_harmless():
     time = FakeClock()
     runner = Runner(
         [Check("a", lambda _: True)], None, Redactor(), clock=time.clock(), background=False

@@ -1,4 +1,4 @@
-"""Declarations of checks and results that are refused, each with what is wrong."""
+"""Tests the rejection of invalid checks and results, each with its error."""
 
 import pytest
 
@@ -8,7 +8,7 @@ ODD_NAMES = ["", "Redis", "1redis", "re dis", "a/b", "a.b", "<b>", "é", "a" * 6
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
-def test_odd_names(name):
+def test_invalid_names_are_rejected(name):
     with pytest.raises(ValueError, match="name"):
         Check(name, lambda _: True)
 
@@ -33,35 +33,35 @@ def test_odd_names(name):
         ({"remedies": {"two words": "x"}}, "the cause 'two words' of a remedy"),
     ],
 )
-def test_bad_declarations(declared, said):
+def test_invalid_declarations_are_rejected(declared, said):
     with pytest.raises(ValueError, match="health check 'redis'") as caught:
         Check(**{"name": "redis", "function": lambda _: True, **declared})
     assert said in str(caught.value)
 
 
-def test_every_fault_is_named_at_once():
+def test_all_errors_are_named_together():
     with pytest.raises(ValueError, match=r"name .*timeout .*fall "):
         Check("A", lambda _: True, timeout=-1, fall=0)
 
 
 @pytest.mark.parametrize("status", ["unknown", "starting", "up", None, True])
-def test_a_check_may_not_say_everything(status):
+def test_a_check_may_return_only_some_states(status):
     with pytest.raises(ValueError, match="status"):
         HealthResult(status)
 
 
 @pytest.mark.parametrize("cause", ["", "two words", "x" * 65, "é", 7])
-def test_causes_are_codes(cause):
+def test_a_cause_must_be_a_code(cause):
     with pytest.raises(ValueError, match="cause"):
         HealthResult("failing", cause)
 
 
-def test_data_is_a_mapping():
+def test_data_must_be_a_mapping():
     with pytest.raises(ValueError, match="data"):
         HealthResult("healthy", data=[1])
 
 
-def test_the_short_ways():
+def test_results_have_short_constructors():
     assert HealthResult.healthy(n=1) == HealthResult(Status.HEALTHY, data={"n": 1})
     assert HealthResult.degraded("slow", "very") == HealthResult("degraded", "slow", "very")
     assert HealthResult.failing("refused", port=1).data == {"port": 1}

@@ -1,4 +1,4 @@
-"""Async checks share one event loop, so a client that a check keeps goes on working."""
+"""Tests that async checks share one event loop, so that they can keep a client."""
 
 import asyncio
 import gc
@@ -22,7 +22,7 @@ ASYNC = "health check (async)"
 
 
 class Client:
-    """Belongs to the loop on which it is first used, as the pools of asyncio libraries do."""
+    """Belongs to the loop of its first use, like the pools of asyncio libraries."""
 
     def __init__(self):
         self.loop = None
@@ -104,7 +104,7 @@ def test_the_client_survives_a_deadline():
 
 
 @pytest.mark.parametrize("kind", ["plain", "async", "thread"])
-def test_a_check_knows_its_application_and_its_timeout(kind):
+def test_a_check_can_read_its_application_and_timeout(kind):
     def look():
         return [get_current_registry().settings["mark"], current_check().timeout]
 
@@ -126,12 +126,12 @@ def test_a_check_knows_its_application_and_its_timeout(kind):
     assert app.run("a").data == {"seen": ["ours", 7.0]}
 
 
-def test_outside_a_check_there_is_no_current_one():
+def test_no_check_is_current_outside_of_a_check():
     with pytest.raises(LookupError):
         current_check()
 
 
-def test_two_applications_on_their_loops():
+def test_two_applications_have_separate_loops():
     async def check(_registry):
         await asyncio.sleep(0)
         return HealthResult.healthy(seen=get_current_registry().settings["mark"])
@@ -143,7 +143,7 @@ def test_two_applications_on_their_loops():
     assert [app.run("a").data["seen"] for app in apps] == ["one", "two"]
 
 
-def test_a_check_that_blocks_the_loop_takes_no_other_check_with_it(monkeypatch, caplog):
+def test_a_check_that_blocks_the_loop_does_not_affect_others(monkeypatch, caplog):
     monkeypatch.setattr(event_loop, "PATIENCE", 0.05)
     go_on, blocked = threading.Event(), threading.Event()
     blocks = [True]
@@ -168,7 +168,7 @@ def test_a_check_that_blocks_the_loop_takes_no_other_check_with_it(monkeypatch, 
     assert runner.reading("good").cause == "timeout"
     assert runner.wait_until(lambda: runner.reading("good").running_for is None, PATIENCE)
     assert "the health check bad blocks the event loop" in caplog.text
-    assert runner.reading("bad").running_for is not None  # and is not started again meanwhile
+    assert runner.reading("bad").running_for is not None  # it is not started again in the meantime
 
     def good_passes():
         runner.refresh(tuple(CheckKind), {"good"})
@@ -221,7 +221,7 @@ def test_the_thread_ends_with_the_runner(end):
     assert thread.loop.is_closed()
 
 
-def test_a_run_under_way_ends_before_the_loop_does():
+def test_a_run_in_progress_ends_before_the_loop():
     entered = threading.Event()
     go_on = asyncio.Event()
 
@@ -263,9 +263,9 @@ def test_background_tasks_of_a_client_are_cancelled_when_the_loop_ends():
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_a_fork_gets_a_loop_of_its_own():
+def test_a_forked_process_gets_its_own_loop():
     async def check(_registry):
-        await asyncio.sleep(0.001)  # goes through the selector
+        await asyncio.sleep(0.001)  # this goes through the selector
 
     runner = runner_of(check)
     assert statuses(runner) == [Status.HEALTHY]
@@ -284,7 +284,7 @@ def test_a_fork_gets_a_loop_of_its_own():
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_a_coroutine_that_forks_leaves_no_second_service_behind():
+def test_a_coroutine_that_forks_leaves_no_second_service():
     children = []
 
     async def check(_registry):

@@ -1,4 +1,4 @@
-"""docs/health-plugins.md names every hook, setting, route and argument; the manual, all but settings."""
+"""Tests that docs/health-plugins.md and the manual name every hook, route and argument."""
 
 import inspect
 import re
@@ -47,12 +47,12 @@ def directives():
             super().add_directive(name, *args, **options)
 
     with Recording(settings={"combine_health.load_entry_points": "false"}) as config:
-        added.clear()  # Pyramid's own
+        added.clear()  # Pyramid has this directive
         config.include("combine_health")
     return added
 
 
-def test_there_is_something_to_name():
+def test_hooks_and_routes_are_found():
     assert len(HOOKS) == 4
     assert len(SETTINGS) > 15
     assert len(ARGUMENTS) > 10

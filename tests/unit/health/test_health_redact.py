@@ -1,4 +1,4 @@
-"""Nothing secret leaves in free text or data."""
+"""Tests that no secret remains in text or data."""
 
 import json
 
@@ -39,33 +39,33 @@ def knowing(*secrets):
         ("a\n\tb\x00c\x1b[31m", "a b?c?[31m"),
     ],
 )
-def test_what_gives_itself_away(text, clean):
+def test_recognizable_secrets_are_masked(text, clean):
     assert Redactor().text(text) == clean
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_registered_value_in_each_of_its_forms(form):
+def test_a_registered_value_is_masked_in_each_form(form):
     assert knowing(SECRET).text(f"it was <{form}>") == "it was <***>"
 
 
-def test_the_password_in_a_registered_url():
+def test_the_password_in_a_registered_url_is_masked():
     said = knowing("postgresql://combine:p%40ssw0rd@db/combine").text("tried p@ssw0rd, p%40ssw0rd")
     assert said == "tried ***, ***"
 
 
-def test_quotes_and_line_ends_of_a_value_as_repr_writes_them():
+def test_the_repr_of_a_registered_value_is_masked():
     key = "-----BEGIN-----\nab'cd\n-----END-----"
     assert knowing(key).text(f"bad key {key!r} or {key}") == 'bad key "***" or ***'
 
 
 @pytest.mark.parametrize("secret", ["", "abc"])
-def test_a_value_too_short_is_refused(secret):
+def test_a_value_too_short_is_rejected(secret):
     redactor = Redactor()
     assert not redactor.add(secret)
     assert redactor.text("abc abcd") == "abc abcd"
 
 
-def test_the_longest_of_two_nested_secrets_goes_first():
+def test_the_longest_of_two_nested_secrets_is_masked_first():
     assert knowing("secret", "secret-and-more").text("x secret-and-more") == "x ***"
 
 
@@ -85,13 +85,13 @@ def test_a_registered_value_never_comes_through(secret, before, after, padding):
     assert len(said) <= TEXT_LIMIT
 
 
-def test_half_a_secret_at_the_end_of_what_is_looked_at():
+def test_a_truncated_secret_is_masked():
     secret = "s" * 50 + "e" * 50
     text = "x " * 4080 + secret  # the scan ends inside of it
     assert "sss" not in knowing(secret).text(text, limit=10_000)
 
 
-def test_megabytes_are_quick_and_short():
+def test_megabytes_are_shortened_quickly():
     for text in ("://" * 10**6, "password" * 10**6, "a" * 10**7, "@" * 10**7, "=\"'" * 10**6):
         assert len(Redactor().text(text)) <= TEXT_LIMIT
 
@@ -130,13 +130,13 @@ def test_data_becomes_json():
     assert clean["input_tokens"] == 17
 
 
-def test_data_is_bounded_at_all_depths_together():
+def test_the_total_size_of_data_is_limited():
     wide = {f"a{n}": {f"b{m}": list(range(50)) for m in range(50)} for n in range(50)}
     said = json.dumps(Redactor().data(wide))
     assert said.count(",") <= ITEMS_LIMIT
     assert Redactor().data({"n": list(range(ITEMS_LIMIT * 2))}) != {}
 
 
-def test_secrets_in_keys_and_values_of_data():
+def test_secrets_in_keys_and_values_are_masked():
     said = json.dumps(knowing(SECRET).data({SECRET: [SECRET, {"x": SECRET}]}))
     assert "c4n4ry" not in said

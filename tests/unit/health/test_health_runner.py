@@ -1,4 +1,4 @@
-"""The runner: gates and a fake clock, no sleeps."""
+"""Tests the runner of checks with gates and a fake clock, without sleeping."""
 
 import asyncio
 import gc
@@ -24,7 +24,7 @@ PATIENCE = 60  # real seconds until a test gives up on a thread
 
 
 class Gate:
-    """A check that hangs until it is let go; counts how often it was started."""
+    """A check that hangs until the test opens the gate, and counts its starts."""
 
     def __init__(self, answer=None):
         self.answer = answer
@@ -49,7 +49,7 @@ def time():
 
 @pytest.fixture
 def make(time):
-    """Runners on the fake clock, driven by `run_due`; their scheduler thread is not started."""
+    """Runners on the fake clock, driven by `run_due`. Their scheduler threads are not started."""
     made = []
 
     def make(*checks, **options):
@@ -113,7 +113,7 @@ def test_a_hung_check_is_a_timeout_and_is_not_started_again(make, time):
     assert gate.started == 1
     assert reading.state.timeouts == 1
 
-    gate.open.set()  # its answer comes too late to count, and the next run starts at once
+    gate.open.set()  # its result is too late to count, and the next run starts at once
     assert runner.wait_idle(PATIENCE)
     assert status(runner) is Status.FAILING
     step(runner)
@@ -121,7 +121,7 @@ def test_a_hung_check_is_a_timeout_and_is_not_started_again(make, time):
     assert status(runner) is Status.HEALTHY
 
 
-def test_a_hung_check_falls_although_it_runs_only_once(make, time):
+def test_a_hung_check_becomes_failing_in_a_single_run(make, time):
     gate = Gate()
     runner = make(Check("a", gate, timeout=1.0, interval=2.0, fall=3))
     gate.open.set()
@@ -139,7 +139,7 @@ def test_a_hung_check_falls_although_it_runs_only_once(make, time):
     gate.open.set()
 
 
-def test_an_answer_after_the_deadline_is_a_timeout_even_if_nobody_looked(make, time):
+def test_a_late_result_is_always_a_timeout(make, time):
     gate = Gate(HealthResult.healthy())
     runner = make(Check("a", gate, timeout=1.0))
     runner.run_due()
@@ -152,7 +152,7 @@ def test_an_answer_after_the_deadline_is_a_timeout_even_if_nobody_looked(make, t
     assert reading.detail == "answered after 3.0 s"
 
 
-def test_one_hung_check_holds_no_other(make, time):
+def test_one_hung_check_delays_no_other(make, time):
     gate = Gate()
     runner = make(Check("hung", gate), Check("a", lambda _: True))
     runner.run_due()
@@ -166,15 +166,15 @@ def test_one_hung_check_holds_no_other(make, time):
     gate.open.set()
 
 
-def test_results_expire_at_reading_time(make, time):
+def test_results_expire_when_they_are_read(make, time):
     runner = make(Check("a", lambda _: True, interval=2.0))
     step(runner)
-    time.advance(6.1)  # and no tick: the scheduler may be dead
+    time.advance(6.1)  # there is no tick: the scheduler may be dead
     reading = runner.reading("a")
     assert (reading.status, reading.age) == (Status.UNKNOWN, pytest.approx(6.1))
 
 
-def test_a_wall_clock_that_jumps_changes_no_age():
+def test_a_clock_change_does_not_affect_ages():
     ticks = iter(range(100))
     walls = iter([datetime(2026, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)] * 20)
     clock = Clock(lambda: next(ticks) * 0.01, lambda: next(walls))
@@ -186,7 +186,7 @@ def test_a_wall_clock_that_jumps_changes_no_age():
     assert 0 <= reading.age < 1
 
 
-def test_a_startup_check_is_not_run_again_once_it_passed(make, time):
+def test_a_startup_check_runs_until_it_passes(make, time):
     answers = [False, True]
     runner = make(Check("a", lambda _: answers.pop(0), kind=CheckKind.STARTUP))
     step(runner)
@@ -247,7 +247,7 @@ def unreadable_data(_registry):
         (raising(Abrupt()), "exception"),
         (raising(Unreadable()), "exception"),
         (raising(TimeoutError("slow")), "timeout"),
-        (lambda: True, "exception"),  # takes no argument
+        (lambda: True, "exception"),  # this takes no argument
         (lambda _: 1, "bad_result"),
         (lambda _: "healthy", "bad_result"),
         (lambda _: {"status": "healthy"}, "bad_result"),
@@ -260,14 +260,14 @@ def unreadable_data(_registry):
         (cancelled, "exception"),
     ],
 )
-def test_whatever_a_check_does_it_is_a_result(check, cause):
+def test_any_behavior_of_a_check_gives_a_result(check, cause):
     reading = run_check(check)
     assert (reading.status, reading.cause) == (Status.FAILING, cause)
     assert isinstance(reading.detail, str)
 
 
 @pytest.mark.parametrize("answer", [None, True, HealthResult("healthy")])
-def test_what_counts_as_healthy(answer):
+def test_healthy_return_values(answer):
     async def later(_registry):
         return answer
 
@@ -280,7 +280,7 @@ def test_what_counts_as_healthy(answer):
     assert run_check(Callable()).status is Status.HEALTHY
 
 
-def test_an_exception_names_its_place():
+def test_an_exception_is_reported_with_its_location():
     assert (
         "ValueError: no (at test_health_runner.py:" in run_check(raising(ValueError("no"))).detail
     )
@@ -300,7 +300,7 @@ def test_a_coroutine_is_cancelled_at_the_deadline():
     assert ended.wait(PATIENCE)
 
 
-def test_a_coroutine_that_blocks_is_reported_all_the_same():
+def test_a_blocking_coroutine_is_reported():
     gate = Gate()
 
     async def block(_registry):
@@ -311,8 +311,8 @@ def test_a_coroutine_that_blocks_is_reported_all_the_same():
     assert (reading.status, reading.cause) == (Status.FAILING, "timeout")
 
 
-def test_a_thread_that_a_coroutine_left_hanging_keeps_the_run_alive(make, time):
-    # Else each run of a check that hangs in to_thread would leave one more thread behind.
+def test_a_run_lasts_as_long_as_its_threads(make, time):
+    # Otherwise each run of a check that hangs in to_thread would leave one more thread.
     gate = Gate()
 
     async def hang(_registry):
@@ -343,7 +343,7 @@ def test_many_checks_share_few_threads(number):
     assert [one.check.name for one in runner.readings()] == [f"c{n}" for n in range(number)]
 
 
-def test_probes_against_a_hung_check_cost_no_thread():
+def test_probes_of_a_hung_check_start_no_thread():
     gate = Gate()
     runner = Runner([Check("a", gate, timeout=0.02)], None, Redactor(), background=False)
     runner.refresh([CheckKind.READY])
@@ -357,14 +357,14 @@ def test_probes_against_a_hung_check_cost_no_thread():
     gate.open.set()
 
 
-def test_requests_at_the_same_time_share_one_run():
+def test_parallel_requests_share_one_run():
     gate = Gate()
     looks = Counter()
     waiting = threading.Semaphore(0)
 
     def monotonic():
         looks[threading.get_ident()] += 1
-        if looks[threading.get_ident()] == 2:  # what is due comes first; this is for the run itself
+        if looks[threading.get_ident()] == 2:  # due checks run first; this is for the run itself
             waiting.release()
         return real_time()
 
@@ -388,7 +388,7 @@ def test_requests_at_the_same_time_share_one_run():
     assert gate.started == 1
 
 
-def test_refresh_runs_only_the_kinds_asked_for():
+def test_refresh_runs_only_the_given_kinds():
     seen = []
     runner = Runner(
         [Check(kind, lambda _, kind=kind: seen.append(kind), kind=kind) for kind in CheckKind],
@@ -400,7 +400,7 @@ def test_refresh_runs_only_the_kinds_asked_for():
     assert seen == ["live"]
 
 
-def test_no_thread_to_be_had_is_a_failing_check(make, monkeypatch):
+def test_a_missing_thread_is_a_failing_check(make, monkeypatch):
     runner = make(Check("a", lambda _: True))
 
     def refuse(_thread):
@@ -412,8 +412,8 @@ def test_no_thread_to_be_had_is_a_failing_check(make, monkeypatch):
     assert (reading.status, reading.cause) == (Status.FAILING, "no_thread")
 
 
-def test_nobody_hears_of_a_run_that_ends_after_the_stop(make, time):
-    """What it looked at may have ended with the process, which is no fault."""
+def test_a_run_that_ends_after_the_stop_is_not_reported(make, time):
+    """The connections of the check may have ended with the process, which is not a fault."""
     gate, told = Gate(answer=False), []
     runner = make(Check("a", gate), notify=lambda: told.append(runner.take()))
     runner.run_due()
@@ -424,7 +424,7 @@ def test_nobody_hears_of_a_run_that_ends_after_the_stop(make, time):
     assert told == []
 
 
-def test_no_thread_for_the_scheduler_breaks_no_probe(monkeypatch):
+def test_probes_work_without_a_scheduler_thread(monkeypatch):
     runner = Runner([Check("a", lambda _: True)], None, Redactor())
 
     def refuse(_thread):
@@ -452,7 +452,7 @@ def test_the_background_starts_with_the_first_probe():
     runner.stop()
 
 
-def test_the_background_goes_on():
+def test_the_background_continues_after_errors():
     third = threading.Event()
     runs = []
 
@@ -482,7 +482,7 @@ def test_an_abandoned_runner_ends_its_scheduler():
     assert gone() is None
 
 
-def test_stopped_it_starts_nothing_and_still_answers(make, time):
+def test_a_stopped_runner_starts_no_check_and_still_responds(make, time):
     runs = []
     runner = make(Check("a", lambda _: runs.append(1)))
     runner.stop()
@@ -492,7 +492,7 @@ def test_stopped_it_starts_nothing_and_still_answers(make, time):
     assert runs == []
 
 
-def test_a_probe_that_waits_while_it_is_stopped_gets_its_answer():
+def test_a_waiting_probe_gets_a_response_after_the_stop():
     gate = Gate()
     runner = Runner([Check("a", gate, timeout=0.2)], None, Redactor(), background=False)
     probe = threading.Thread(target=runner.refresh, args=([CheckKind.READY],), daemon=True)
@@ -505,7 +505,7 @@ def test_a_probe_that_waits_while_it_is_stopped_gets_its_answer():
     gate.open.set()
 
 
-def test_secrets_reach_neither_reading_nor_listeners_nor_log(caplog):
+def test_secrets_reach_no_reading_listener_or_log(caplog):
     canary = "c4n4ry-v4lue"
     error = ConnectionError(
         f"postgresql://combine:other-pw@db/x {canary} password='a b' token: zzz"
@@ -537,7 +537,7 @@ def test_megabytes_become_one_short_line():
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_a_fork_starts_anew():
+def test_a_forked_process_starts_anew():
     gate = Gate()
     runner = Runner([Check("a", lambda _: True), Check("hung", gate)], None, Redactor())
     runner.start()
@@ -586,7 +586,7 @@ print("leaving")
 """
 
 
-def test_hung_checks_do_not_hold_the_exit():
+def test_hung_checks_do_not_delay_the_exit():
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", HANG],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Settings: environment over ini over default, misspelt ones refused."""
+"""Tests settings: the environment wins over the ini file and the default; misspelt ones are errors."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_defaults():
     assert settings.load_entry_points is True
 
 
-def test_the_ini():
+def test_settings_are_read_from_the_ini_file():
     settings = read_settings(
         {
             "combine_health.details": "Never",
@@ -47,13 +47,13 @@ def test_the_environment_wins_unless_it_is_empty():
     assert read_settings(ini, {"COMBINE_HEALTH_DETAILS": ""}).details == "never"
 
 
-def test_the_environment_shown_is_the_deployments():
+def test_the_shown_environment_is_that_of_the_deployment():
     assert read_settings({}, {"ENVIRONMENT": "staging"}).environment == "staging"
     both = {"ENVIRONMENT": "staging", "COMBINE_HEALTH_ENVIRONMENT": "blue"}
     assert read_settings({}, both).environment == "blue"
 
 
-def test_overrides_of_one_check():
+def test_one_check_can_be_overridden():
     settings = read_settings(
         {
             "combine_health.check.my-redis.timeout": "0.5",
@@ -67,7 +67,7 @@ def test_overrides_of_one_check():
     assert settings.overrides_of("third") == {}
 
 
-def test_every_problem_is_named_at_once():
+def test_all_problems_are_named_together():
     with pytest.raises(HealthEnvironmentError) as caught:
         read_settings(
             {
@@ -90,7 +90,7 @@ def test_every_problem_is_named_at_once():
     assert "EnvironmentError" in type(caught.value).__name__
 
 
-def test_what_kubernetes_puts_there_for_a_service_of_this_name():
+def test_variables_of_kubernetes_are_ignored():
     verify_names(
         {},
         (),
@@ -103,7 +103,7 @@ def test_what_kubernetes_puts_there_for_a_service_of_this_name():
     )
 
 
-def test_the_table_of_settings():
+def test_the_table_lists_all_settings():
     rows = {one.name: one for one in declared()}
     assert rows["combine_health.details"].variable == "COMBINE_HEALTH_DETAILS"
     assert rows["combine_health.check.NAME.timeout"].variable == (
@@ -113,7 +113,7 @@ def test_the_table_of_settings():
     assert all(one.help.endswith(".") and one.type for one in rows.values())
 
 
-def test_resolved_with_source():
+def test_values_are_resolved_with_their_source():
     rows = {
         row.declared.name: (row.value, row.source)
         for row in resolve(
@@ -130,7 +130,7 @@ def test_resolved_with_source():
     assert rows["listen"] == ("0.0.0.0:80", "ini")
 
 
-def test_a_value_that_cannot_be_used_is_a_row_with_a_problem():
+def test_an_invalid_value_is_a_row_with_a_problem():
     rows = resolve({"combine_health.background": "perhaps"}, {})
     (row,) = [row for row in rows if row.problem]
     assert (row.declared.name, row.value, row.source) == ("combine_health.background", True, "ini")
@@ -154,7 +154,7 @@ def test_the_token_is_a_secret():
 @pytest.mark.parametrize(
     "value", ["changeme", "x" * 15, "with a space in it", "é" * 20, "a\n" * 10]
 )
-def test_a_poor_token_is_refused_and_not_printed(value):
+def test_a_weak_token_is_rejected_and_not_printed(value):
     with pytest.raises(HealthEnvironmentError) as caught:
         read_settings({"combine_health.token": value}, {})
     assert "combine_health.token is ********: write" in str(caught.value)
@@ -174,7 +174,7 @@ def test_an_empty_value_counts_as_not_set():
     assert settings.maintenance_path.name == "combine-health-maintenance.json"
 
 
-def test_the_maintenance_file():
+def test_the_maintenance_file_can_be_set():
     ini = {"combine_health.maintenance_file": "/srv/shared/off.json"}
     assert str(read_settings(ini, {}).maintenance_path) == "/srv/shared/off.json"
     for odd in ("off.json", "./off.json", "/a\0b"):
@@ -182,7 +182,7 @@ def test_the_maintenance_file():
             read_settings({"combine_health.maintenance_file": odd}, {})
 
 
-def test_groups():
+def test_groups_are_parsed():
     settings = read_settings(
         {"combine_health.group.web": "database, cache", "combine_health.group.my-jobs": "worker"},
         {"COMBINE_HEALTH_GROUP_MY_JOBS": "queue", "COMBINE_HEALTH_GROUP_MAIL": "smtp smtp"},
@@ -194,13 +194,13 @@ def test_groups():
     }
 
 
-def test_a_group_with_an_odd_name():
+def test_an_invalid_group_name_is_rejected():
     with pytest.raises(HealthEnvironmentError, match=r"group\.Odd Name is not a setting"):
         verify_names({"combine_health.group.Odd Name": "a"}, (), {})
 
 
 @pytest.mark.parametrize("name", ["saturated_after", "stuck_after"])
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "soon"])
-def test_odd_limits(name, value):
+def test_invalid_limits_are_rejected(name, value):
     with pytest.raises(HealthEnvironmentError, match=f"{name} is '{value}': write a number"):
         read_settings({f"combine_health.{name}": value}, {})

@@ -1,4 +1,4 @@
-"""The snapshot from which probes are answered: right at once after a change, kept while it holds."""
+"""Tests the snapshot for probes: it is correct after each change, and reused while it is valid."""
 
 import threading
 from datetime import timedelta
@@ -18,7 +18,7 @@ WORDS = ("connected", "disconnected")
 
 
 class Gate:
-    """A check that hangs until it is let go."""
+    """A check that hangs until the test opens the gate."""
 
     def __init__(self):
         self.started = 0
@@ -70,7 +70,7 @@ def ready(health):
     return answer_of(health, "combine_health_ready")
 
 
-def test_the_answers(make):
+def test_each_state_has_a_response(make):
     health = make(Check("database", lambda _: True, words=WORDS))
     assert answer_of(health, "combine_health").body == b'{"status": "healthy"}'
     assert answer_of(health, "combine_health_startup").body == b'{"status": "started"}'
@@ -94,14 +94,14 @@ def test_the_same_object_until_something_changes(make, time):
     first = health.snapshot()
     assert health.snapshot() is first
     time.advance(2)
-    step(health)  # passes again: nothing to say
+    step(health)  # it passes again without a change
     assert health.snapshot() is first
     time.advance(2)
     step(health)
     assert ready(health).status == 503
 
 
-def test_a_result_that_nobody_renews_expires(make, time):
+def test_a_result_that_is_not_renewed_expires(make, time):
     health = make(Check("database", lambda _: True, words=WORDS, interval=2.0))
     step(health)
     assert ready(health).status == 200
@@ -112,7 +112,7 @@ def test_a_result_that_nobody_renews_expires(make, time):
     assert ready(health).body == b'{"status": "unavailable", "database": "unknown"}'
 
 
-def test_a_failure_that_nobody_renews_expires_too(make, time):
+def test_a_failure_that_is_not_renewed_expires(make, time):
     health = make(Check("database", lambda _: False, words=WORDS, interval=2.0))
     step(health)
     assert ready(health).body == b'{"status": "unavailable", "database": "disconnected"}'
@@ -120,7 +120,7 @@ def test_a_failure_that_nobody_renews_expires_too(make, time):
     assert ready(health).body == b'{"status": "unavailable", "database": "unknown"}'
 
 
-def test_a_hung_check_stays_failing_however_long(make, time):
+def test_a_hung_check_stays_failing(make, time):
     gate = Gate()
     health = make(Check("database", gate, words=WORDS, timeout=1.0, interval=2.0))
     health.runner.run_due()
@@ -144,12 +144,12 @@ def test_a_hung_check_does_not_stay_healthy_when_the_scheduler_is_dead(make, tim
     time.advance(2)
     health.runner.run_due()
     assert gate.entered.acquire(timeout=PATIENCE)
-    time.advance(100)  # and no tick
+    time.advance(100)  # there is no tick
     assert ready(health).body == b'{"status": "unavailable", "database": "unknown"}'
     gate.open.set()
 
 
-def test_draining_shows_at_once(make):
+def test_draining_is_shown_at_once(make):
     health = make()
     assert ready(health).status == 200
     health.draining = True
@@ -159,7 +159,7 @@ def test_draining_shows_at_once(make):
     assert ready(health).status == 200
 
 
-def test_maintenance_begins_with_the_look_and_ends_on_time(make, time):
+def test_maintenance_starts_when_read_and_ends_on_time(make, time):
     health = make()
     assert ready(health).status == 200
     until = time.clock().wall() + timedelta(seconds=30)
@@ -172,7 +172,7 @@ def test_maintenance_begins_with_the_look_and_ends_on_time(make, time):
     assert ready(health).status == 200
 
 
-def test_the_worker_threads_are_asked_once_a_second(make, time):
+def test_the_worker_threads_are_read_once_a_second(make, time):
     health = make(saturated_after=60)
     asked = []
     since = time.now
@@ -189,13 +189,13 @@ def test_the_worker_threads_are_asked_once_a_second(make, time):
     assert ready(health).status == 503
 
 
-def test_looking_takes_no_lock(make):
+def test_reading_takes_no_lock(make):
     health = make(Check("database", lambda _: True))
     step(health)
     observing, go_on, found = threading.Event(), threading.Event(), []
 
     def read():
-        if threading.current_thread() is observer:  # which holds the lock of the observers
+        if threading.current_thread() is observer:  # this holds the lock of the observers
             observing.set()
             go_on.wait(PATIENCE)
         return Saturation(1, 0, 0)
@@ -215,10 +215,10 @@ def test_looking_takes_no_lock(make):
     assert [answer.status for answer in found] == [200]
 
 
-def test_a_change_while_it_is_made_makes_it_void(make):
+def test_a_change_during_creation_invalidates_the_snapshot(make):
     health = make()
 
-    def read():  # asked after the flag was looked at
+    def read():  # it is called after the flag was read
         if not health.draining:
             health.draining = True
         return Saturation(1, 0, 0)
@@ -229,7 +229,7 @@ def test_a_change_while_it_is_made_makes_it_void(make):
     assert ready(health).body == b'{"status": "draining"}'
 
 
-def test_startup(make, time):
+def test_the_startup_probe_follows_the_startup_checks(make, time):
     answers = [False, True]
     health = make(Check("warm", lambda _: answers.pop(0), kind=CheckKind.STARTUP))
     step(health)
@@ -241,11 +241,11 @@ def test_startup(make, time):
     assert answer_of(health, "combine_health_startup").status == 200
 
 
-def test_where_checks_run_at_the_request_only_the_views_can_answer(make):
+def test_no_snapshot_exists_if_checks_run_on_request(make):
     assert make(background=False).snapshot() is None
 
 
-def test_ten_thousand_probes_against_a_hung_check(make, time, monkeypatch):
+def test_ten_thousand_probes_of_a_hung_check_start_no_thread(make, time, monkeypatch):
     gate = Gate()
     health = make(Check("database", gate, words=WORDS, timeout=1.0, interval=2.0))
     health.runner.run_due()
@@ -253,7 +253,7 @@ def test_ten_thousand_probes_against_a_hung_check(make, time, monkeypatch):
     time.advance(1)
     health.runner.run_due()
     health.snapshot()
-    # Counted where they are started: the process has threads of other tests, too.
+    # Count the threads where they start, because other tests have threads in this process too.
     started = []
     start = threading.Thread.start
 
@@ -270,7 +270,7 @@ def test_ten_thousand_probes_against_a_hung_check(make, time, monkeypatch):
         assert ready(health).status == 503
         snapshots.add(id(health.snapshot()))
     by_probes = [thread for starter, thread in started if starter is threading.current_thread()]
-    assert len(by_probes) <= 1  # that of the chores
+    assert len(by_probes) <= 1  # the thread of the chores
     assert gate.started == 1
-    assert len(snapshots) < 10  # kept, not made anew
+    assert len(snapshots) < 10  # reused, not created again
     gate.open.set()

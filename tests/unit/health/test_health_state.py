@@ -1,4 +1,4 @@
-"""How results become a status."""
+"""Tests how results become a status."""
 
 import re
 from datetime import UTC, datetime
@@ -30,25 +30,25 @@ def after(statuses, **declared):
     return state
 
 
-def test_before_any_result_it_is_starting():
+def test_a_check_is_starting_before_its_first_result():
     reading = read(check(), State(WALL), None, 5.0)
     assert reading.status is Status.STARTING
     assert reading.age is None
 
 
-def test_fall_failures_in_a_row_make_it_failing():
+def test_fall_failures_in_a_row_make_a_check_failing():
     assert after([HEALTHY, FAILING, FAILING], fall=3).settled is HEALTHY
     assert after([HEALTHY, FAILING, FAILING, HEALTHY, FAILING], fall=3).settled is HEALTHY
     assert after([HEALTHY, FAILING, FAILING, FAILING], fall=3).settled is FAILING
 
 
-def test_rise_passes_in_a_row_make_it_healthy_again():
+def test_rise_passes_in_a_row_make_a_check_healthy():
     assert after([FAILING, HEALTHY, HEALTHY], rise=3).settled is FAILING
     assert after([FAILING, HEALTHY, HEALTHY, FAILING, HEALTHY], rise=3).settled is FAILING
     assert after([FAILING, HEALTHY, HEALTHY, DEGRADED], rise=3).settled is DEGRADED
 
 
-def test_the_first_failures_after_the_start_are_not_taken_for_healthy():
+def test_the_first_failures_do_not_count_as_healthy():
     assert after([FAILING, FAILING], fall=3).settled is Status.STARTING
     assert after([FAILING, FAILING, FAILING], fall=3).settled is FAILING
     assert not after([FAILING, FAILING, FAILING], fall=3).ever_healthy
@@ -58,7 +58,7 @@ def test_one_pass_is_enough_at_the_start():
     assert after([HEALTHY], rise=3).settled is HEALTHY
 
 
-def test_while_it_rises_the_reader_sees_what_it_was():
+def test_the_old_status_is_shown_while_a_check_rises():
     state = State(WALL).after(outcome(FAILING, cause="refused"), check(rise=2), WALL)
     state = state.after(outcome(HEALTHY), check(rise=2), WALL)
     reading = read(check(rise=2), state, None, 0.1)
@@ -75,12 +75,12 @@ def test_a_result_older_than_three_intervals_is_unknown():
     assert stale.age == 6.1
 
 
-def test_a_slow_but_sound_check_does_not_flicker():
-    # It may take up to 4 s: three intervals of 1 s would end while it runs.
+def test_a_slow_healthy_check_does_not_flicker():
+    # It may take up to 4 s, and three intervals of 1 s would end during a run.
     assert read(check(interval=1.0, timeout=4.0), after([HEALTHY]), None, 11.0).status is HEALTHY
 
 
-def test_a_hung_run_is_reported_with_how_long():
+def test_a_hung_run_is_reported_with_its_duration():
     reading = read(check(), after([FAILING]), 10.0, 47.4)
     assert (reading.cause, reading.detail) == ("timeout", "running for 37 s")
 
@@ -91,7 +91,7 @@ def test_a_startup_check_that_passed_does_not_expire():
     assert read(once, after([FAILING]), None, 9999.0).status is Status.UNKNOWN
 
 
-def test_remedies_by_cause():
+def test_remedies_depend_on_the_cause():
     declared = check(remedy="look", remedies={"refused": "start it"})
     assert declared.remedy_for("refused") == "start it"
     assert declared.remedy_for("other") == "look"
@@ -99,7 +99,7 @@ def test_remedies_by_cause():
 
 
 @pytest.mark.parametrize("cause", FRAMEWORK_REMEDIES)
-def test_the_remedy_of_the_check_is_not_for_causes_of_the_framework(cause):
+def test_causes_of_the_framework_have_their_own_remedies(cause):
     remedy = check(remedy="Run pending migrations").remedy_for(cause)
     assert remedy
     assert "migrations" not in remedy
@@ -140,9 +140,7 @@ moments = st.floats(min_value=0, max_value=100, allow_nan=False)
     fall=st.integers(1, 3),
     kind=st.sampled_from(CheckKind),
 )
-def test_until_it_says_so_a_reading_stays_as_it_is(
-    statuses, finished, running, now, later, fall, kind
-):
+def test_a_reading_is_valid_until_its_expiry(statuses, finished, running, now, later, fall, kind):
     declared = check(fall=fall, kind=kind, timeout=1.0, interval=2.0)
     state = State(WALL)
     for status in statuses:
@@ -158,10 +156,12 @@ def test_until_it_says_so_a_reading_stays_as_it_is(
         assert after_a_while.good_until == reading.good_until
 
 
-def test_a_hung_check_is_believed_no_longer_than_any_other():
+def test_a_result_of_a_hung_check_expires_like_any_other():
     state = State(WALL).after(outcome(HEALTHY, 10.0), check(), WALL)
     assert read(check(), state, 12.0, 13.5).cause == "timeout"
-    assert read(check(), state, 12.0, 13.5).status is HEALTHY  # fall is not reached
+    assert (
+        read(check(), state, 12.0, 13.5).status is HEALTHY
+    )  # the number of failures is still below fall
     assert read(check(), state, 12.0, 17.0).status is Status.UNKNOWN
     failing = State(WALL).after(outcome(FAILING, 10.0), check(), WALL)
     reading = read(check(), failing, 12.0, 5000.0)

@@ -1,4 +1,4 @@
-"""Where sentences end, in wrapped prose, in notes and in transcripts."""
+"""Tests where sentences end in wrapped prose, notes and transcripts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_wrapped_prose_is_joined() -> None:
     ]
 
 
-def test_a_wrapped_line_may_begin_with_code_or_a_slash() -> None:
+def test_a_wrapped_line_may_start_with_code_or_a_slash() -> None:
     text = (
         "The label is `openshift-monitoring/k8s` for pods such as `prometheus-k8s-0`\n"
         "/ `prometheus-k8s-1` and the job label is the name of the service, unless\n"
@@ -47,7 +47,7 @@ def test_a_long_address_does_not_end_the_other_lines() -> None:
     assert len(texts(text)) == 1
 
 
-def test_notes_of_one_thought_a_line_stay_apart() -> None:
+def test_notes_on_separate_lines_stay_separate() -> None:
     text = "Budget 20k EUR\nKickoff with Bosch on Monday\nAnna: the venue is booked"
     assert texts(text) == text.split("\n")
 
@@ -78,7 +78,7 @@ def test_a_backslash_ends_a_line() -> None:
     assert plain_text(written).count("\\") == 0
 
 
-def test_windows_line_ends() -> None:
+def test_windows_line_endings_are_accepted() -> None:
     assert texts("One is here.\r\nTwo is\r\nthere.\r\n") == ["One is here.", "Two is there."]
 
 
@@ -116,7 +116,7 @@ def test_the_month_of_may_ends_a_sentence() -> None:
         ("die **Schatzmeister*in** geht", "die Schatzmeister*in geht"),
     ],
 )
-def test_plain_text(marked: str, plain: str) -> None:
+def test_plain_text_is_split(marked: str, plain: str) -> None:
     assert plain_text(marked) == plain
 
 
@@ -141,7 +141,7 @@ FRAGMENTS = st.sampled_from(
 
 
 @given(st.lists(FRAGMENTS | st.text(max_size=20), max_size=25).map("".join))
-def test_sentences_follow_each_other_and_have_no_space_at_their_ends(text: str) -> None:
+def test_sentences_are_in_order_and_trimmed(text: str) -> None:
     behind = 0
     for start, end in sentence_spans(text, 0, len(text), language_of(text)):
         assert behind <= start < end <= len(text)
@@ -163,11 +163,11 @@ def test_sentences_follow_each_other_and_have_no_space_at_their_ends(text: str) 
         "It belongs to Intl.NumberFormat and os.path there.",
     ],
 )
-def test_such_a_full_stop_ends_no_sentence(text: str) -> None:
+def test_a_full_stop_in_an_abbreviation_ends_no_sentence(text: str) -> None:
     assert len(texts(text)) == 1
 
 
-def test_a_sentence_that_begins_within_a_wrapped_line_goes_on() -> None:
+def test_a_sentence_that_starts_in_a_wrapped_line_continues() -> None:
     text = (
         "The label can locate the monitor that configures the server to scrape the target of the\n"
         "service in the namespace. For\n`ServiceMonitor`, the label is its name."
@@ -175,7 +175,7 @@ def test_a_sentence_that_begins_within_a_wrapped_line_goes_on() -> None:
     assert texts(text)[1] == "For ServiceMonitor, the label is its name."
 
 
-def test_what_looks_like_the_number_of_a_list_stays() -> None:
+def test_a_number_at_the_start_of_a_line_is_kept() -> None:
     assert plain_text("- 3.13rc1 is out") == "3.13rc1 is out"
     assert plain_text("-5 degrees") == "-5 degrees"
     assert plain_text("3. It is out") == "It is out"

@@ -1,4 +1,4 @@
-"""A line is checked when it is read: what is wrong is named."""
+"""Tests that a line is validated when it is read, with an error for each problem."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def test_the_shipped_line_brief_is_valid_and_stable() -> None:
     assert line_from_definition(brief.definition).sha256 == brief.sha256
 
 
-def test_an_unknown_line_names_those_there_are() -> None:
+def test_the_error_for_an_unknown_line_lists_all_lines() -> None:
     with pytest.raises(UnknownLine, match=r"There are: .*brief"):
         find_line("nonsense")
     assert "brief" in installed_lines()
 
 
-def test_two_packages_cannot_bring_the_same_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_packages_cannot_define_the_same_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "line_packages", lambda: ["combine_core.lines"] * 2)
     with pytest.raises(InvalidLine, match=r"Two packages have a line named brief\. Rename the one"):
         installed_lines.__wrapped__()
@@ -82,7 +82,7 @@ def test_two_packages_cannot_bring_the_same_line(monkeypatch: pytest.MonkeyPatch
         (line(step("a"), "limits: {max_sources: 0}\n"), "limits.max_sources"),
     ],
 )
-def test_what_is_wrong_is_named(text: str, fault: str) -> None:
+def test_errors_are_named(text: str, fault: str) -> None:
     with pytest.raises(InvalidLine, match=fault):
         parse_line(text)
 
@@ -127,7 +127,7 @@ def each(schema: str = LISTS, needs: str = "[]") -> str:
     return line(steps.rstrip() + "\n  each: source\n")
 
 
-def test_a_line_without_later_features_is_stored_as_earlier_releases_stored_it() -> None:
+def test_a_line_without_new_features_is_stored_as_before() -> None:
     plain = parse_line(line(step("facts")))
     assert plain.format == 1
     assert not {"each", "second_opinion"} & plain.definition["steps"][0].keys()

@@ -1,4 +1,4 @@
-"""Waiting times are read from headers, prices from lists."""
+"""Tests that waiting times come from headers, and prices from lists."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -41,18 +41,18 @@ def headers(**values):
         (headers(), None),
     ],
 )
-def test_retry_after(given_headers, seconds):
+def test_retry_after_is_parsed(given_headers, seconds):
     assert retry_after(given_headers) == seconds
 
 
-def test_retry_after_as_a_date():
+def test_retry_after_may_be_a_date():
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
 
     assert 80 < retry_after(headers(retry_after=date)) <= 90
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=40))
-def test_any_header_is_read(value):
+def test_any_header_is_handled(value):
     seconds = retry_after(httpx2.Headers([(b"retry-after", value.encode("latin-1"))]))
 
     assert seconds is None or seconds >= 0
@@ -72,7 +72,7 @@ def test_any_status_and_body_has_a_code_and_a_remedy(status, body):
     assert "." in error.message
 
 
-def test_the_vendors_words_are_cut_and_cleaned():
+def test_messages_of_vendors_are_shortened_and_cleaned():
     words = (
         f"bad {VENDOR.key} and\n\x1b[31m Bearer abcdefgh sk-ot***her a long question "
         + "and on " * 500
@@ -86,7 +86,7 @@ def test_the_vendors_words_are_cut_and_cleaned():
         assert secret not in message
 
 
-def test_only_what_cannot_be_charged_is_free_to_retry():
+def test_only_free_failures_are_retried_freely():
     free = {code for code in ERROR_CODES if ProviderError(code, "").retryable}
 
     assert free == {"rate_limited", "overloaded", "unreachable"}
@@ -101,11 +101,11 @@ def test_only_what_cannot_be_charged_is_free_to_retry():
         (Usage(), "gpt-4o", OPENAI, "0"),
     ],
 )
-def test_prices_count_cached_tokens_apart(usage, model, url, price):
+def test_prices_count_cached_tokens_separately(usage, model, url, price):
     assert price_of(usage, [model], api_url=url) == Decimal(price)
 
 
-def test_the_most_exact_name_that_is_listed_counts():
+def test_the_most_specific_listed_name_counts():
     usage = Usage(1000, 0, 0, 0)
 
     assert price_of(usage, ["no-such-model", "gpt-4o"], api_url=OPENAI) == Decimal("0.0025")

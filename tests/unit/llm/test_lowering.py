@@ -1,4 +1,4 @@
-"""Schemas are lowered to what each vendor takes, and what is lost is said in words."""
+"""Tests that schemas are reduced to the keywords of each vendor, and the rest is described in words."""
 
 import json
 
@@ -37,7 +37,7 @@ def objects_in(node):
 
 
 @pytest.mark.parametrize("step", ["facts", "brief"])
-def test_the_line_brief_fits_both(step):
+def test_the_line_brief_works_with_both_vendors(step):
     schema = find_line("brief").step(step).answer_schema
 
     lowered, strict = for_openai(schema)
@@ -46,10 +46,12 @@ def test_the_line_brief_fits_both(step):
     for each in (lowered, for_anthropic(schema)):
         jsonschema_rs.meta.validate(each)
         assert all(found["additionalProperties"] is False for found in objects_in(each))
-    assert schema == find_line("brief").step(step).answer_schema, "the schema itself stays"
+    assert schema == find_line("brief").step(step).answer_schema, (
+        "the schema itself must not change"
+    )
 
 
-def test_anthropic_gets_one_type_a_node_and_words_for_the_rest():
+def test_anthropic_gets_one_type_per_node():
     lowered = for_anthropic(PERSON)
 
     assert "$schema" not in lowered
@@ -60,7 +62,7 @@ def test_anthropic_gets_one_type_a_node_and_words_for_the_rest():
     assert lowered["$defs"]["tag"]["anyOf"][1] == {"const": 7}
 
 
-def test_openai_keeps_what_it_knows_and_gets_words_for_the_rest():
+def test_openai_keeps_known_keywords():
     lowered, _ = for_openai(PERSON)
 
     assert "minLength" not in lowered["properties"]["name"]
@@ -80,11 +82,11 @@ def test_openai_keeps_what_it_knows_and_gets_words_for_the_rest():
         (PERSON, False),
     ],
 )
-def test_strict_mode_only_where_nothing_must_be_made_up(schema, strict):
+def test_strict_mode_needs_every_property_required(schema, strict):
     assert for_openai(schema)[1] is strict
 
 
-def test_properties_may_be_called_like_keywords():
+def test_properties_may_have_names_of_keywords():
     schema = {
         "type": "object",
         "required": ["enum", "oneOf", "items", "$id"],
@@ -100,7 +102,7 @@ def test_properties_may_be_called_like_keywords():
     assert set(for_anthropic(schema)["properties"]) == set(schema["required"])
 
 
-def test_a_part_without_type_cannot_be_sent_to_anthropic():
+def test_a_node_without_a_type_cannot_be_sent_to_anthropic():
     with pytest.raises(ProviderError) as caught:
         for_anthropic({"type": "object", "properties": {"a": {"minimum": 3}}})
 
@@ -131,7 +133,7 @@ nodes = st.recursive(
 
 
 @given(nodes)
-def test_any_schema_is_lowered_to_a_schema(node):
+def test_any_schema_is_reduced_to_a_schema(node):
     schema = {
         "type": "object",
         "properties": {"root": node},

@@ -1,4 +1,4 @@
-"""Much text is worked through in a process of its own, which may fail in every way that processes do."""
+"""Tests that long texts are processed in subprocesses, which may fail in every possible way."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def much(timeout: float = 60) -> CompletionRequest:
 
 
 class Double:
-    """A provider that the child imports from here."""
+    """A provider that the child process imports from here."""
 
     name = "double"
     offline: Literal[True] = True
@@ -110,7 +110,7 @@ class Waiting(Double):
 
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> child_process.ProcessPool:
-    """A pool of its own, without a process yet."""
+    """A pool of its own, without any process yet."""
     pool = child_process.ProcessPool("combine_core.llm.offline_child")
     monkeypatch.setattr(offline, "_processes", pool)
     return pool
@@ -147,7 +147,7 @@ def test_a_process_that_has_ended_is_not_used_again() -> None:
 
 @pytest.mark.usefixtures("processes")
 def test_a_process_that_reads_nothing_is_killed() -> None:
-    # More data than the connection buffers, so that sending it blocks.
+    # More data than the buffer of the connection, so that sending it blocks.
     psutil.Process(process_of_answer()).suspend()
     with pytest.raises(ProviderError) as raised:
         compute(TellsWhere(), much(0.5))
@@ -168,11 +168,13 @@ def test_a_process_without_work_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     [(TellsWhere(), asked(TEXT)), (WithLock(), much())],
     ids=["little text", "a provider that cannot be sent"],
 )
-def test_the_rest_is_computed_here(provider: Double, request_: CompletionRequest) -> None:
+def test_short_texts_are_processed_in_the_same_process(
+    provider: Double, request_: CompletionRequest
+) -> None:
     assert json.loads(compute(provider, request_).completion.text)[0] == os.getpid()
 
 
-def test_the_answer_is_the_same_and_judged() -> None:
+def test_both_processes_return_the_same_judged_result() -> None:
     there, here = compute(ExtractProvider(), much()), compute_here(ExtractProvider(), much())
     assert there == here
     assert there.judged is not None
@@ -184,11 +186,11 @@ def test_the_answer_is_the_same_and_judged() -> None:
     assert "verdict" not in there.completion.text
 
 
-def test_what_does_not_fit_is_not_judged() -> None:
+def test_an_invalid_result_is_not_judged() -> None:
     assert compute(TellsWhere(), asked(TEXT)).judged is None
 
 
-def test_what_rests_on_no_source_is_judged_by_the_caller() -> None:
+def test_a_result_without_sources_is_judged_by_the_caller() -> None:
     request = CompletionRequest("m", "", "", SCHEMA, 1000, 60, inputs={"facts": {"facts": []}})
     assert compute(ExtractProvider(), request).judged is None
 
@@ -209,17 +211,17 @@ def test_a_failure_has_a_code(provider: Double, code: str, words: str) -> None:
     assert words in raised.value.message
 
 
-def test_a_process_that_does_not_end_is_ended() -> None:
+def test_a_process_that_does_not_end_is_killed() -> None:
     with pytest.raises(ProviderError, match="took longer than 1 s") as raised:
         compute(Waiting(), much(timeout=1))
     assert raised.value.code == "timeout"
 
 
-def test_an_error_of_the_code_is_an_error_here() -> None:
+def test_an_exception_in_the_process_is_raised_here() -> None:
     with pytest.raises(RuntimeError, match="the process of double failed: KeyError: 'pump'"):
         compute(Broken(), much())
 
 
-def test_a_process_that_leaves_is_an_error_here() -> None:
+def test_an_exit_of_the_process_is_an_error_here() -> None:
     with pytest.raises(RuntimeError, match="an offline provider ended with 7"):
         compute(Leaving(), much())

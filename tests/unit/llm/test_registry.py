@@ -1,4 +1,4 @@
-"""Model strings name providers; plugins add more; what is missing is said."""
+"""Tests that model names select providers, plugins add providers, and missing parts are reported."""
 
 import dataclasses
 import subprocess
@@ -63,7 +63,7 @@ BOTH = Settings(anthropic_api_key=SecretStr("sk-ant-x"), openai_api_key=SecretSt
         ("openai/meta-llama/llama-3.1-8b", "openai", "meta-llama/llama-3.1-8b"),
     ],
 )
-def test_a_model_string_names_provider_and_model(model, name, rest):
+def test_a_model_string_contains_provider_and_model(model, name, rest):
     provider, found = provider_registry(BOTH).resolve(model)
 
     assert (provider.name, found) == (name, rest)
@@ -86,7 +86,7 @@ def test_a_model_string_names_provider_and_model(model, name, rest):
         " extract",
     ],
 )
-def test_other_strings_are_refused_with_what_to_write(model):
+def test_other_strings_are_rejected_with_the_right_form(model):
     with pytest.raises(UnknownModel) as caught:
         provider_registry(BOTH).resolve(model)
 
@@ -95,7 +95,7 @@ def test_other_strings_are_refused_with_what_to_write(model):
     assert caught.value.model == model
 
 
-def test_the_remedy_names_what_is_configured():
+def test_the_remedy_names_the_configured_providers():
     with pytest.raises(UnknownModel) as caught:
         provider_registry(BOTH).resolve("cohere/command")
 
@@ -114,7 +114,7 @@ def test_a_very_long_model_string_is_cut():
     [("anthropic/claude-sonnet-4-5", "ANTHROPIC_API_KEY"), ("openai/gpt-4o", "OPENAI_API_KEY")],
 )
 @pytest.mark.parametrize("key", [None, SecretStr(""), SecretStr("  ")])
-def test_a_provider_without_its_key_says_which_to_set(model, variable, key):
+def test_a_missing_key_is_named(model, variable, key):
     settings = Settings(anthropic_api_key=key, openai_api_key=key)
 
     with pytest.raises(UnknownModel) as caught:
@@ -125,7 +125,7 @@ def test_a_provider_without_its_key_says_which_to_set(model, variable, key):
     assert "extract" in caught.value.remedy
 
 
-def test_a_key_that_no_header_can_carry_is_said_and_not_shown():
+def test_an_invalid_key_is_reported_and_not_shown():
     settings = Settings(
         anthropic_api_key=SecretStr("sk-ant\nx"), openai_api_key=SecretStr("schlüssel")
     )
@@ -137,7 +137,7 @@ def test_a_key_that_no_header_can_carry_is_said_and_not_shown():
     assert "schlüssel" not in repr(described)
 
 
-def test_a_server_of_ones_own_needs_no_key():
+def test_a_custom_server_needs_no_key():
     settings = Settings(openai_base_url="http://127.0.0.1:11434/v1")
 
     provider, model = provider_registry(settings).resolve("openai/llama3")
@@ -162,14 +162,14 @@ def test_the_default_model_is_kept():
     assert provider_registry(Settings(default_model="extract")).default_model == "extract"
 
 
-def test_a_plugin_brings_a_provider():
+def test_a_plugin_adds_a_provider():
     provider = Echo()
     made = provider_registry(Settings(), plugins=[plugin_of(provider)])
 
     assert made.resolve("echo/any/model") == (provider, "any/model")
 
 
-def test_a_plugin_may_bring_one_without_models_or_without_its_setting():
+def test_a_plugin_provider_may_have_no_models_or_setting():
     plugin = plugin_of(Echo("bare"), Unconfigured("other", "set OTHER_KEY"), takes_model=False)
     made = provider_registry(Settings(), plugins=[plugin])
 
@@ -188,12 +188,12 @@ def test_two_applications_do_not_share_plugins():
 
 
 @pytest.mark.parametrize("name", ["extract", "openai", "Upper", "a/b", "", "ünicode", "a b"])
-def test_a_taken_or_malformed_name_stops_the_start(name):
+def test_a_used_or_malformed_name_is_an_error_at_startup(name):
     with pytest.raises(ProviderConflict):
         provider_registry(BOTH, plugins=[plugin_of(Echo(name))])
 
 
-def test_a_misspelt_hook_stops_the_start():
+def test_a_misspelt_hook_is_an_error_at_startup():
     plugin = types.SimpleNamespace()
 
     @hookimpl
@@ -252,7 +252,7 @@ def test_a_broken_plugin_of_any_name_hides_no_other(monkeypatch, caplog, name):
     assert "no_such_module_at_all" in caplog.text
 
 
-def test_a_plugin_that_takes_the_name_of_ours_stops_the_start(monkeypatch):
+def test_a_plugin_with_a_name_of_ours_is_an_error_at_startup(monkeypatch):
     module = types.ModuleType("some_plugin")
     vars(module).update(vars(plugin_of(Echo("extract"))))
     monkeypatch.setitem(sys.modules, "some_plugin", module)
@@ -269,14 +269,14 @@ def test_without_any_plugin_the_remedy_is_to_install_the_package_again(monkeypat
         provider_registry(Settings()).resolve("extract")
 
 
-def test_a_registry_can_be_made_by_hand():
+def test_a_registry_can_be_created_manually():
     made = ProviderRegistry()
     made.register(Echo())
 
     assert made.resolve("echo/x")[1] == "x"
 
 
-def test_nothing_heavy_is_imported_until_it_is_used():
+def test_heavy_modules_are_imported_on_first_use():
     code = (
         "import sys; from tests.unit.llm.test_registry import BOTH;"
         "from combine_core.llm import provider_registry;"

@@ -1,11 +1,11 @@
-"""Looking again and again, whatever happens."""
+"""Tests that background tasks continue after errors."""
 
 import threading
 
 from combine_core.observe.background import repeat
 
 
-def test_it_goes_on_after_errors_and_logs_the_first_of_a_row(caplog):
+def test_a_task_continues_after_errors_and_logs_the_first(caplog):
     calls = []
     enough = threading.Event()
 
@@ -24,7 +24,7 @@ def test_it_goes_on_after_errors_and_logs_the_first_of_a_row(caplog):
     assert failures[0].exc_info[0] is OSError
 
 
-def test_one_thread_of_a_name():
+def test_a_name_has_one_thread():
     looked = threading.Event()
     others = []
     repeat("test-single", looked.set, 60)

@@ -1,4 +1,4 @@
-"""The limit of the control group, in trees as the kernel shows them."""
+"""Tests the memory limit of the control group, with simulated files of the kernel."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def write(tmp_path):
 
 @pytest.fixture
 def v2(write):
-    """``v2(folder, limit, used, inactive)``: a group of version 2, in MiB or as written."""
+    """``v2(folder, limit, used, inactive)``: write a group of version 2, in MiB or as text."""
 
     def v2(folder: str, limit: object, used: int, inactive: int = 0) -> None:
         write(f"{V2}/{folder}/memory.max", limit * MIB if isinstance(limit, int) else limit)
@@ -35,14 +35,14 @@ def v2(write):
     return v2
 
 
-def test_a_container_that_sees_itself_at_the_top(tmp_path, write, v2):
+def test_a_container_at_the_root_has_a_limit(tmp_path, write, v2):
     write("proc/self/cgroup", "0::/")
     write("proc/self/mountinfo", V2_MOUNT.format(root="/"))
     v2(".", 1024, 700, 100)
     assert tightest_group(tmp_path) == Group(600 * MIB, 1024 * MIB)
 
 
-def test_the_limit_of_a_group_above_counts_too(tmp_path, write, v2):
+def test_the_limit_of_a_parent_group_counts(tmp_path, write, v2):
     write("proc/self/cgroup", "0::/pod/app/inner")
     write("proc/self/mountinfo", V2_MOUNT.format(root="/"))
     v2("pod", 2048, 1900)
@@ -51,7 +51,7 @@ def test_the_limit_of_a_group_above_counts_too(tmp_path, write, v2):
     assert tightest_group(tmp_path) == Group(1900 * MIB, 2048 * MIB)
 
 
-def test_the_path_of_the_host_below_the_mounted_part(tmp_path, write, v2):
+def test_a_path_of_the_host_is_resolved(tmp_path, write, v2):
     write("proc/self/cgroup", "0::/docker/abc/worker")
     write("proc/self/mountinfo", V2_MOUNT.format(root="/docker/abc"))
     v2("worker", 512, 100)
@@ -60,7 +60,7 @@ def test_the_path_of_the_host_below_the_mounted_part(tmp_path, write, v2):
 
 
 @pytest.mark.parametrize("path", ["/../../elsewhere", "/gone/away"])
-def test_a_path_that_cannot_be_seen_leaves_the_top(tmp_path, write, v2, path):
+def test_an_invisible_path_leaves_the_root(tmp_path, write, v2, path):
     write("proc/self/cgroup", f"0::{path}")
     write("proc/self/mountinfo", V2_MOUNT.format(root="/"))
     v2(".", 1024, 10)
@@ -69,7 +69,7 @@ def test_a_path_that_cannot_be_seen_leaves_the_top(tmp_path, write, v2, path):
     assert tightest_group(tmp_path) == Group(10 * MIB, 1024 * MIB)
 
 
-def test_version_1_nested(tmp_path, write):
+def test_nested_groups_of_version_1_are_read(tmp_path, write):
     write("proc/self/cgroup", "12:cpu,cpuacct:/x\n9:memory:/docker/abc\n1:name=systemd:/y")
     write("proc/self/mountinfo", V1_MOUNT.format(root="/"))
     for folder, limit, used in ((".", NO_LIMIT_V1, 9000), ("docker", 800 * MIB, 700)):
@@ -81,7 +81,7 @@ def test_version_1_nested(tmp_path, write):
     assert tightest_group(tmp_path) == Group(500 * MIB, 1024 * MIB)
 
 
-def test_both_versions_side_by_side(tmp_path, write, v2):
+def test_both_versions_can_be_mounted(tmp_path, write, v2):
     write("proc/self/cgroup", "9:memory:/a\n0::/a")
     write(
         "proc/self/mountinfo", f"{V1_MOUNT.format(root='/')}\n{V2_MOUNT.format(root='/')}\nrubbish"
@@ -92,18 +92,18 @@ def test_both_versions_side_by_side(tmp_path, write, v2):
     assert tightest_group(tmp_path) == Group(32 * MIB, 64 * MIB)
 
 
-def test_no_limit(tmp_path, write, v2):
+def test_a_group_may_have_no_limit(tmp_path, write, v2):
     write("proc/self/cgroup", "0::/")
     write("proc/self/mountinfo", V2_MOUNT.format(root="/"))
     v2(".", "max", 10)
     assert tightest_group(tmp_path) is None
 
 
-def test_a_system_without_groups(tmp_path):
+def test_a_system_may_have_no_groups(tmp_path):
     assert tightest_group(tmp_path) is None
 
 
-def test_what_is_used_is_never_negative(tmp_path, write, v2):
+def test_the_usage_is_never_negative(tmp_path, write, v2):
     write("proc/self/cgroup", "0::/")
     write("proc/self/mountinfo", V2_MOUNT.format(root="/"))
     v2(".", 1024, 10, 30)

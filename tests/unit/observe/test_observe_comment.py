@@ -1,4 +1,4 @@
-"""The comment before each statement ends where it should, whatever the names in it are."""
+"""Tests that no name can end the comment before a statement."""
 
 import re
 
@@ -17,18 +17,18 @@ hostile = st.text() | st.sampled_from(
 
 
 @given(hostile.filter(bool), hostile.filter(bool))
-def test_no_name_breaks_out(route, known_as):
+def test_no_name_ends_the_comment(route, known_as):
     assert FORM.fullmatch(comment_of(Work(None, route, known_as)))
 
 
-def test_an_ordinary_one():
+def test_an_ordinary_comment():
     request = Request.blank("/", headers={"X-Request-ID": "abcd-1234"})
     request.matched_route = type("Route", (), {"name": "api.v1.runs"})()
     with working_on(request) as work:
         assert comment_of(work) == "/* route=api.v1.runs request_id=abcd-1234 */ "
 
 
-def test_a_route_that_matches_later_is_named_from_then_on():
+def test_a_route_matched_later_is_named_afterwards():
     request = Request.blank("/", headers={"X-Request-ID": "abcd-1234"})
     with working_on(request) as work:
         assert comment_of(work) == "/* route=- request_id=abcd-1234 */ "
@@ -36,7 +36,7 @@ def test_a_route_that_matches_later_is_named_from_then_on():
         assert comment_of(work) == "/* route=me request_id=abcd-1234 */ "
 
 
-def test_work_outside_of_requests():
+def test_the_comment_outside_of_requests_names_the_process():
     with working_at("worker.step", "0190-step") as work:
         assert current_work() is work
         assert comment_of(work) == "/* route=worker.step request_id=0190-step */ "

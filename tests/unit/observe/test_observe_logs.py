@@ -1,4 +1,4 @@
-"""Log lines as they look, and what configure_logging does to handlers and levels."""
+"""Tests log lines, and the changes of configure_logging to handlers and levels."""
 
 import io
 import json
@@ -19,7 +19,7 @@ SECRET = "sk-ant-canary-1234567890"
 
 @pytest.fixture
 def root(monkeypatch):
-    """The process's logging, put back afterwards; without the handlers of pytest."""
+    """The logging configuration of the process without the handlers of pytest. It is restored afterwards."""
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
     levels = {
@@ -38,7 +38,7 @@ def root(monkeypatch):
 
 def console(root) -> io.StringIO:
     stream = io.StringIO()
-    # Also in place of those that pytest adds for the time of a test.
+    # This also replaces the handlers that pytest adds during a test.
     root.handlers[:] = [logging.StreamHandler(stream)]
     return stream
 
@@ -54,7 +54,7 @@ def core(**values) -> CoreSettings:
     return CoreSettings(**values)
 
 
-def test_a_line_for_people(root):
+def test_a_text_line(root):
     stream = console(root)
     configure_logging(core())
     with working_on(request_with_id()):
@@ -67,7 +67,7 @@ def test_a_line_for_people(root):
     assert second.endswith("WARNING combine_core.x [-] outside")
 
 
-def test_a_line_for_machines(root):
+def test_a_json_line(root):
     stream = console(root)
     configure_logging(core(log_format="json"))
     with working_on(request_with_id()):
@@ -97,7 +97,7 @@ def test_a_line_for_machines(root):
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_no_secret_leaves_in_message_argument_extra_or_traceback(root, log_format):
+def test_secrets_are_masked_in_message_argument_extra_and_traceback(root, log_format):
     stream = console(root)
     configure_logging(core(log_format=log_format, anthropic_api_key=SECRET), ["other-secret-77"])
     log = logging.getLogger("combine_core.x")
@@ -113,7 +113,7 @@ def test_no_secret_leaves_in_message_argument_extra_or_traceback(root, log_forma
     assert "other-secret-77" not in said
 
 
-def test_no_one_can_forge_a_line_or_move_the_cursor(root):
+def test_lines_cannot_be_forged(root):
     stream = console(root)
     configure_logging(core())
     try:
@@ -134,14 +134,14 @@ def test_json_stays_one_line(root):
     assert json.loads(line)["message"] == "a\nb\u2028c"
 
 
-def test_levels_of_the_ini_stand_without_log_level(root):
+def test_levels_of_the_ini_file_apply_without_log_level(root):
     console(root)
     root.setLevel(logging.ERROR)
     configure_logging(core())
     assert root.level == logging.ERROR
 
 
-def test_log_level_wins_over_the_ini(root):
+def test_log_level_wins_over_the_ini_file(root):
     console(root)
     root.setLevel(logging.ERROR)
     ours, quiet, loud = (
@@ -158,7 +158,7 @@ def test_log_level_wins_over_the_ini(root):
     assert logging.getLogger("observe_test.new").getEffectiveLevel() == logging.INFO
 
 
-def test_our_loggers_are_switched_on_again(root):
+def test_our_loggers_are_enabled_again(root):
     ours = logging.getLogger("combine_core.switched_off")
     ours.disabled = True
     stream = console(root)
@@ -175,7 +175,7 @@ def test_a_process_without_handlers_gets_the_console(root):
     assert isinstance(handler.formatter, TextFormatter)
 
 
-def test_a_handler_that_is_no_console_keeps_its_format_without_secrets(root, tmp_path):
+def test_other_handlers_keep_their_format_and_mask_secrets(root, tmp_path):
     handler = logging.FileHandler(tmp_path / "app.log")
     handler.setFormatter(logging.Formatter("mine %(request_id)s %(message)s"))
     root.handlers[:] = [handler]

@@ -1,4 +1,4 @@
-"""When the log speaks of memory, and what it says."""
+"""Tests when memory is logged, and the content of the lines."""
 
 import logging
 from dataclasses import replace
@@ -11,7 +11,7 @@ MIB = 2**20
 
 
 class Machine:
-    """Memory and time as the test wants them."""
+    """Memory and time under control of the test."""
 
     def __init__(self):
         self.now = 1000.0
@@ -42,60 +42,60 @@ def said(caplog):
     return said
 
 
-def test_the_limit_is_said_once_at_the_start(machine, said):
+def test_the_limit_is_logged_once_at_the_start(machine, said):
     machine.check()
     machine.check()
     (first,) = said(logging.INFO)
     assert first.getMessage() == "memory: limit 1000 MiB (container), 100 MiB in use"
 
 
-def test_one_line_for_each_crossing(machine, said):
+def test_each_threshold_is_logged(machine, said):
     for percent in (69.9, 70, 71, 84.9, 85, 94, 95, 99):
         machine.check(percent)
     assert [r.memory_percent for r in said()] == [70.0, 85.0, 95.0]
     assert [r.levelno for r in said()] == [logging.WARNING, logging.WARNING, logging.ERROR]
 
 
-def test_a_leap_over_all_of_them_is_one_line(machine, said):
+def test_several_thresholds_at_once_are_one_line(machine, said):
     machine.check(50)
     machine.check(97)
     machine.check(97)
     assert [r.memory_percent for r in said()] == [97.0]
 
 
-def test_hovering_at_a_stage_is_one_line(machine, said):
+def test_small_changes_at_a_threshold_are_one_line(machine, said):
     for percent in (70, 69, 70, 66, 71, 65.1, 70):
         machine.check(percent)
     assert len(said()) == 1
 
 
-def test_armed_again_after_a_real_fall(machine, said):
+def test_a_threshold_is_logged_again_after_a_real_decrease(machine, said):
     for percent in (72, 64.9, 72):
         machine.check(percent)
     assert len(said()) == 2
 
 
-def test_a_fall_from_the_highest_arms_that_one_alone(machine, said):
+def test_a_decrease_resets_only_the_passed_thresholds(machine, said):
     for percent in (96, 88, 96):
         machine.check(percent)
     assert [r.memory_percent for r in said()] == [96.0, 96.0]
 
 
-def test_growth_is_not_told_from_the_warming_up(machine, said):
+def test_growth_is_not_logged_during_the_warm_up(machine, said):
     machine.check(10, rss=80)
     machine.check(75, rss=200, after=299)
     assert "growth not known yet" in said()[0].getMessage()
     assert said()[0].rss_growth_per_hour is None
 
 
-def test_growth_per_hour(machine, said):
+def test_growth_per_hour_is_logged(machine, said):
     machine.check(10, rss=80)
     machine.check(75, rss=110, after=1800)
     assert "growth +60 MiB/h" in said()[0].getMessage()
     assert said()[0].rss_growth_per_hour == 60 * MIB
 
 
-def test_growth_is_that_of_the_last_hour(machine, said):
+def test_growth_is_measured_over_the_last_hour(machine, said):
     for minute in range(180):
         # A hundred each minute for two hours, then none.
         machine.check(10, rss=80 + 100 * min(minute, 120), after=60)
@@ -103,7 +103,7 @@ def test_growth_is_that_of_the_last_hour(machine, said):
     assert "growth +0 MiB/h" in said()[0].getMessage()
 
 
-def test_what_a_line_holds(machine, said):
+def test_a_line_contains_usage_and_limit(machine, said):
     machine.check(10)
     machine.check(87)
     (line,) = said()
@@ -115,7 +115,7 @@ def test_what_a_line_holds(machine, said):
     assert (line.database_connections, line.threads, line.rss) == (7, 12, 80 * MIB)
 
 
-def test_without_a_limit_this_process_counts_against_the_machine(tmp_path):
+def test_the_process_is_compared_with_the_machine_without_a_limit(tmp_path):
     reading = read_memory(tmp_path)
     assert reading.of == "machine"
     assert reading.relief == "Free memory of the machine"
@@ -124,7 +124,7 @@ def test_without_a_limit_this_process_counts_against_the_machine(tmp_path):
     assert reading.threads >= 1
 
 
-def test_with_a_limit_the_group_counts(tmp_path):
+def test_the_group_is_compared_with_its_limit(tmp_path):
     for path, text in {
         "proc/self/cgroup": "0::/",
         "proc/self/mountinfo": "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw",
@@ -142,9 +142,9 @@ def killed(machine, kills, group="/docker/abc"):
     machine.watch.check()
 
 
-def test_a_killed_process_is_said_after_the_restart_and_once(machine, said, tmp_path):
+def test_a_killed_process_is_logged_once_after_the_restart(machine, said, tmp_path):
     for kills, lines in ((2, 1), (2, 0), (3, 1)):
-        # Each process starts with a new watch, and the files of the one before.
+        # Each process starts with a new watch and the files of the earlier one.
         machine.watch = MemoryWatch(
             lambda: 7, lambda: machine.reading, lambda: machine.now, LoggedKills(tmp_path)
         )
@@ -156,13 +156,13 @@ def test_a_killed_process_is_said_after_the_restart_and_once(machine, said, tmp_
     assert [line.oom_kills for line in said()] == [2, 1]
 
 
-def test_another_process_that_is_killed_meanwhile_is_said(machine, said):
+def test_a_kill_of_another_process_is_logged(machine, said):
     killed(machine, 0)
     killed(machine, 1)
     assert [line.oom_kills for line in said()] == [1]
 
 
-def test_each_container_has_its_own_count(machine, said, tmp_path):
+def test_each_container_has_its_own_counter(machine, said, tmp_path):
     for group, kills in (("/docker/abc", 2), ("/docker/xyz", 0), ("/docker/abc", 2)):
         machine.watch = MemoryWatch(
             lambda: 7, lambda: machine.reading, lambda: machine.now, LoggedKills(tmp_path)

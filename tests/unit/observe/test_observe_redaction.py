@@ -1,4 +1,4 @@
-"""What leaves in a log line holds no secret, in whichever form it was written."""
+"""Tests that log lines contain no secret in any form."""
 
 import json
 from urllib.parse import quote
@@ -38,18 +38,18 @@ from combine_core.settings.redaction import LogRedactor
         ("", ""),
     ],
 )
-def test_what_looks_like_a_secret(text, clean):
+def test_text_like_a_secret_is_masked(text, clean):
     assert LogRedactor().text(text) == clean
 
 
-def test_configured_values_in_every_form():
+def test_configured_values_are_masked_in_every_form():
     secret = 'pä/ss"w\\ord\n+end'
     redactor = LogRedactor([secret])
     for form in (secret, quote(secret, safe=""), repr(secret), json.dumps(secret)):
         assert "ss" not in redactor.text(f"before {form} after"), form
 
 
-def test_a_short_secret_is_masked_as_a_word_only():
+def test_a_short_secret_is_masked_only_as_a_word():
     redactor = LogRedactor(["combine"])
     assert (
         redactor.text("user combine, combine_core, combined") == "user ***, combine_core, combined"
@@ -57,7 +57,7 @@ def test_a_short_secret_is_masked_as_a_word_only():
     assert LogRedactor(["abc"]).text("abc") == "abc"
 
 
-def test_the_longer_of_two_secrets_is_masked_whole():
+def test_the_longer_of_two_secrets_is_masked_completely():
     redactor = LogRedactor(["sk-ant-1234567890", "sk-ant-1234567890-more"])
     assert redactor.text("key sk-ant-1234567890-more") == "key ***"
 
@@ -74,7 +74,7 @@ class Odd:
         return "odd sk-ant-1234567890"
 
 
-def test_values_for_json():
+def test_values_become_json():
     redactor = LogRedactor(["sk-ant-1234567890"])
     value = {
         "text": "sk-ant-1234567890",
@@ -94,11 +94,11 @@ def test_values_for_json():
 
 @given(before=st.text(max_size=20), after=st.text(max_size=20), secret=st.text(min_size=12))
 @settings(deadline=None)
-def test_a_long_secret_never_leaves(before, after, secret):
+def test_a_long_secret_is_always_masked(before, after, secret):
     assert secret not in LogRedactor([secret]).text(f"{before}{secret}{after}").replace("***", "\0")
 
 
-def test_a_long_line_takes_no_long_time():
+def test_a_long_line_is_masked_quickly():
     # Linear: a pattern that backtracks would not come back within the life of a test run.
     line = "a://" * 20_000 + "password=" * 5_000 + "bearer " * 5_000
     assert LogRedactor(["x" * 40]).text(line)

@@ -1,4 +1,4 @@
-"""The request id, the access line, and the answer where nothing else answers."""
+"""Tests the request id, the access log, and the response of the last resort."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ log = logging.getLogger("combine_core.test_tween")
 
 
 def as_served(application):
-    """The application without WebTest's wish to see exceptions."""
+    """Return the application without the re-raised exceptions of WebTest."""
 
     def served(environ, start_response):
         del environ["paste.throw_errors"]
@@ -107,14 +107,14 @@ def access(caplog):
     return [r for r in caplog.records if r.name == "combine_core.access"]
 
 
-def test_the_tween_is_outside_of_all_others(config):
+def test_the_tween_is_outermost(config):
     config.make_wsgi_app()
     names = [name for name, _ in config.registry.getUtility(ITweens).implicit()]
     assert names[0] == "combine_core.observe.tween.request_tween_factory"
     assert len(names) == 4
 
 
-def test_a_sane_id_is_kept(app, caplog):
+def test_a_valid_id_is_kept(app, caplog):
     response = app.get("/ordinary", headers={"X-Request-ID": "Ab.9_-xyz"})
     assert response.headers["X-Request-ID"] == "Ab.9_-xyz"
     assert {r.request_id for r in caplog.records} == {"Ab.9_-xyz"}
@@ -135,18 +135,18 @@ def test_a_sane_id_is_kept(app, caplog):
         "a/b/c/d/e",
     ],
 )
-def test_any_other_is_replaced(app, offered):
+def test_an_invalid_id_is_replaced(app, offered):
     returned = app.get("/ordinary", headers={"X-Request-ID": offered}).headers["X-Request-ID"]
     assert returned != offered
     assert re.fullmatch(r"[0-9a-f]{16}", returned)
 
 
-def test_a_line_break_behind_a_sane_id_is_not_sane(app):
+def test_a_line_break_after_an_id_is_invalid(app):
     environ = {"HTTP_X_REQUEST_ID": "abcdefgh\n"}
     assert app.get("/ordinary", extra_environ=environ).headers["X-Request-ID"] != "abcdefgh\n"
 
 
-def test_each_request_has_its_own(app):
+def test_each_request_has_its_own_id(app):
     ids = {app.get("/ordinary").headers["X-Request-ID"] for _ in range(50)}
     assert len(ids) == 50
 
@@ -161,14 +161,14 @@ def test_one_access_line_without_the_query(app, caplog):
     assert "canary" not in caplog.text
 
 
-def test_the_user_where_known(app, caplog):
+def test_the_access_line_names_a_known_user(app, caplog):
     app.get("/signed_in")
     (line,) = access(caplog)
     assert line.user == "jane@example.com"
     assert line.getMessage().endswith(" ms jane@example.com")
 
 
-def test_an_identity_is_never_asked_for(config, caplog):
+def test_the_access_line_never_looks_up_the_user(config, caplog):
     class Policy:
         def identity(self, request):
             raise AssertionError("asked for the identity")
@@ -183,14 +183,14 @@ def test_an_identity_is_never_asked_for(config, caplog):
 
 
 @pytest.mark.parametrize("path", ["/health", "/health/ready", "/metrics"])
-def test_probes_that_succeed_are_quiet(app, caplog, path):
+def test_successful_probes_are_not_logged(app, caplog, path):
     app.get(path)
     app.get(f"{path}?refuse=1", status=400)
     quiet, loud = access(caplog)
     assert (quiet.levelno, loud.levelno) == (logging.DEBUG, logging.INFO)
 
 
-def test_odd_paths_make_ordinary_lines(app, caplog):
+def test_unusual_paths_give_ordinary_lines(app, caplog):
     for path in ("/%0aforged", "/%ff%fe", "/" + "x" * 5000, "/%1b[2J", "/a%20b"):
         app.get(path, status=[400, 404])
     lines = [r.getMessage() for r in access(caplog)]
@@ -202,25 +202,25 @@ def test_odd_paths_make_ordinary_lines(app, caplog):
     assert all(line.isprintable() for line in lines)
 
 
-def test_what_is_refused_by_another_tween_has_the_id_too(app, caplog):
+def test_a_rejection_by_another_tween_has_the_id(app, caplog):
     response = app.get("/ordinary?refuse=1", status=400)
     assert response.headers["X-Request-ID"]
     assert "refused before the view" in caplog.messages
     assert {r.request_id for r in caplog.records} == {response.headers["X-Request-ID"]}
 
 
-def test_an_error_view_answers_as_ever(app, caplog):
+def test_error_views_still_respond(app, caplog):
     assert app.get("/absent", status=404).headers["X-Request-ID"]
     assert access(caplog)[0].status == 404
 
 
-def test_a_path_that_is_no_text_is_the_clients_mistake(app, caplog):
+def test_an_undecodable_path_is_a_client_error(app, caplog):
     response = app.get("/%ff", status=400)
     assert response.json["detail"] == "The path is not UTF-8."
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
-def test_the_last_resort(app, caplog):
+def test_an_unhandled_error_gets_a_json_response(app, caplog):
     response = app.get("/broken", status=500)
     known_as = response.headers["X-Request-ID"]
     assert response.content_type == "application/problem+json"
@@ -232,30 +232,30 @@ def test_the_last_resort(app, caplog):
     assert access(caplog)[0].status == 500
 
 
-def test_the_last_resort_for_people(app):
+def test_an_unhandled_error_gets_a_page_in_browsers(app):
     response = app.get("/broken", headers={"Accept": "text/html,*/*"}, status=500)
     assert response.content_type == "text/plain"
     assert response.headers["X-Request-ID"] in response.text
 
 
-def test_a_test_sees_the_error_itself(config):
+def test_errors_are_raised_in_tests(config):
     with pytest.raises(RuntimeError):
         TestApp(config.make_wsgi_app()).get("/broken")
 
 
-def test_attempts_of_one_request_share_the_id_and_make_one_line(app, caplog):
+def test_retries_share_the_id_and_log_one_line(app, caplog):
     response = app.get("/at_last")
     (line,) = access(caplog)
     assert line.status == 200
     assert line.request_id == response.headers["X-Request-ID"]
 
 
-def test_a_request_that_never_succeeds_makes_one_line(app, caplog):
+def test_a_request_that_always_fails_logs_one_line(app, caplog):
     app.get("/never", status=500)
     assert [line.status for line in access(caplog)] == [500]
 
 
-def test_a_retried_request_with_an_error_view_makes_one_line(config, caplog):
+def test_a_retried_request_with_an_error_view_logs_one_line(config, caplog):
     caplog.set_level(logging.DEBUG, logger="combine_core")
     config.add_exception_view(lambda request: Response("sorry", status=503), RetryableException)
     app = as_served(config.make_wsgi_app())
@@ -263,7 +263,7 @@ def test_a_retried_request_with_an_error_view_makes_one_line(config, caplog):
     assert [line.status for line in access(caplog)] == [503]
 
 
-def test_a_request_within_a_request_gives_back_the_outer_one(app, caplog):
+def test_a_nested_request_restores_the_outer_one(app, caplog):
     response = app.get("/sub")
     assert response.text != response.headers["X-Request-ID"]
     (after,) = [r for r in caplog.records if r.getMessage() == "after the inner one"]

@@ -1,4 +1,4 @@
-"""The pages in an application of their own: layout, head, static files, headers, errors."""
+"""Tests the pages in an application of their own: layout, header, static files, headers and errors."""
 
 from types import SimpleNamespace
 
@@ -23,7 +23,7 @@ class Policy(DummySecurityPolicy):
 def make_config(identity=None):
     config = Configurator()
     config.include("combine_core.pages")
-    # Two reviews wait for whoever is signed in.
+    # Two reviews wait for the signed-in user.
     counted = SimpleNamespace(scalar_one=lambda: 2)
     connection = SimpleNamespace(execute=lambda *_: counted, in_transaction=lambda: True)
     session = SimpleNamespace(flush=lambda: None, connection=lambda: connection, info={})
@@ -43,7 +43,7 @@ def ada():
     return Identity(user_id=None, email="ada@example.com", name="Ada <L>", is_admin=False)
 
 
-def test_layout_of_a_stranger():
+def test_the_layout_for_a_stranger():
     html = make_app(make_config()).get("/some/page").html
     assert html.html["lang"] == "en"
     assert html.main["id"] == "content"
@@ -51,22 +51,22 @@ def test_layout_of_a_stranger():
     assert not html.find_all(["nav", "form"])
 
 
-def test_layout_leads_to_the_api_and_the_status():
+def test_the_layout_links_to_the_api_and_the_status():
     config = make_config()
     config.add_route("combine_health_status", "/status")
     foot = make_app(config).get("/some/page").html.footer
     assert [(link.text, link["href"]) for link in foot.find_all("a")] == [("Status", "/status")]
 
 
-def test_layout_of_a_user(ada):
+def test_the_layout_for_a_user(ada):
     html = make_app(make_config(ada)).get("/some/page").html
     assert html.select_one(".asker-name").text == "Ada <L>"
     assert [link.text for link in html.nav.find_all("a")] == ["Projects", "Inbox 2 waiting"]
-    # No add-on brings a way to sign out.
+    # No add-on offers sign-out.
     assert not html.find_all("form")
 
 
-def test_nav_items_in_their_order(ada):
+def test_nav_items_are_in_order(ada):
     config = make_config(ada)
     config.add_route("above", "/some")
     config.add_nav_item("Above", "above", order=5)
@@ -103,14 +103,14 @@ def test_a_misspelt_name_in_a_template_fails():
         environment.from_string("{{ misspelt }}").render()
 
 
-def test_the_application_s_own_jinja2_settings_stay():
+def test_jinja2_settings_of_the_application_are_kept():
     config = Configurator(settings={"jinja2.undefined": ""})
     config.include("combine_core.pages")
     config.commit()
     assert config.get_jinja2_environment().from_string("{{ misspelt }}").render() == ""
 
 
-def test_static_files_are_named_by_content(tmp_path):
+def test_names_of_static_files_depend_on_their_content(tmp_path):
     page = make_app(make_config()).get("/some/page")
     links = [link["href"] for link in page.html.find_all("link")]
     assert len(links) == 3
@@ -118,7 +118,7 @@ def test_static_files_are_named_by_content(tmp_path):
     again = make_app(make_config()).get("/some/page")
     assert [link["href"] for link in again.html.find_all("link")] == links
 
-    # A style sheet that the application puts in the place of ours has another name.
+    # A style sheet that the application uses instead of ours has another name.
     own = tmp_path / "own.css"
     own.write_text("body { color: red }")
     config = make_config()
@@ -130,7 +130,7 @@ def test_static_files_are_named_by_content(tmp_path):
     assert changed[2].startswith("/static/combine.css?v=")
 
 
-def test_headers_on_all_but_probes():
+def test_all_responses_except_probes_have_headers():
     config = make_config()
     for path in ("/health", "/health/ready", "/healthy", "/health-insurance"):
         config.add_route(path, path)
@@ -144,7 +144,7 @@ def test_headers_on_all_but_probes():
         assert "Content-Security-Policy" not in app.get(path).headers
 
 
-def test_probes_are_known_by_the_prefix_of_combine_health():
+def test_probes_are_recognized_by_the_prefix_of_combine_health():
     config = make_config()
     config.registry.settings["combine_health.background"] = "false"
     config.include("combine_health", route_prefix="/internal")
@@ -155,7 +155,7 @@ def test_probes_are_known_by_the_prefix_of_combine_health():
         assert "Content-Security-Policy" in app.get(path, status=404).headers
 
 
-def test_a_header_of_the_view_stays():
+def test_a_header_of_the_view_is_kept():
     def own(request):
         request.response.headers["Content-Security-Policy"] = "sandbox"
         request.response.headers["Cache-Control"] = "max-age=5"
@@ -169,26 +169,26 @@ def test_a_header_of_the_view_stays():
     assert headers.getall("Cache-Control") == ["max-age=5"]
 
 
-def test_nothing_inline_and_nothing_from_elsewhere():
+def test_pages_load_nothing_inline_or_from_elsewhere():
     sources = CONTENT_SECURITY_POLICY.replace(";", "").split()
     assert "'unsafe-inline'" not in sources
     assert not [source for source in sources if "://" in source or source == "*"]
 
 
-def test_without_a_sign_in_page_a_stranger_is_told_so():
+def test_a_stranger_gets_an_error_without_a_sign_in_page():
     answer = make_app(make_config()).get("/projects", status=401)
     assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert answer.html.h1.text == "You are not signed in"
 
 
-def test_with_a_sign_in_page_a_stranger_goes_there():
+def test_a_stranger_is_redirected_to_the_sign_in_page():
     config = make_config()
     config.add_route("auth.sign_in", "/auth/sign-in")
     answer = make_app(config).get("/projects?cursor=x%20%2F", status=303)
     assert answer.location.endswith("/auth/sign-in?next=%2Fprojects%3Fcursor%3Dx%2520%252F")
 
 
-def test_a_page_of_another_add_on_that_is_forbidden(ada):
+def test_a_forbidden_page_of_another_add_on(ada):
     def refuse(_request):
         raise HTTPForbidden
 
@@ -199,7 +199,7 @@ def test_a_page_of_another_add_on_that_is_forbidden(ada):
         make_app(config).get("/secret", status=status)
 
 
-def test_an_error_of_another_add_on_keeps_its_words_and_headers():
+def test_an_error_of_another_add_on_keeps_its_text_and_headers():
     def refuse(_request):
         raise HTTPServiceUnavailable("The <kiln> is cold.", headers=[("Retry-After", "7")])
 

@@ -1,4 +1,4 @@
-"""The colours of the style sheet can be told apart (WCAG 2.2, 1.4.3 and 1.4.11)."""
+"""Tests the contrast of the colors in the style sheet (WCAG 2.2, 1.4.3 and 1.4.11)."""
 
 import re
 from importlib import resources
@@ -45,7 +45,7 @@ TEXT = [
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("ink", "ground"), TEXT)
-def test_text(scheme, ink, ground):
+def test_text_has_enough_contrast(scheme, ink, ground):
     colours = palettes()[scheme]
     assert contrast(colours[ink], colours[ground]) >= 4.5
 
@@ -53,12 +53,12 @@ def test_text(scheme, ink, ground):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("ground", ["paper", "raised"])
 @pytest.mark.parametrize("line", ["control-line", "accent"])
-def test_edges_of_controls_and_focus(scheme, line, ground):
+def test_borders_and_focus_have_enough_contrast(scheme, line, ground):
     colours = palettes()[scheme]
     assert contrast(colours[line], colours[ground]) >= 3
 
 
-def test_the_dark_scheme_names_every_colour():
+def test_the_dark_scheme_defines_every_color():
     light, dark = re.findall(r":root \{([^}]*--paper: [^}]*)\}", CSS)
     names = re.compile(r"--([a-z-]+): #")
     assert names.findall(dark) == names.findall(light)

@@ -1,4 +1,4 @@
-"""The lines of a source, with the quoted words in them."""
+"""Tests the lines of a source with the quoted words in them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def citation(line_from: int, line_to: int, quote: str, verdict: str = "supported
 
 @pytest.mark.parametrize("count", [0, 1, 40_000, 70_000])
 @pytest.mark.parametrize("line", ["", "x", "some words " * 9])
-def test_each_line_is_what_splitting_gives(line: str, count: int) -> None:
+def test_lines_equal_the_split_text(line: str, count: int) -> None:
     text = "\n".join([line] * count) + "\nend"
     assert list(each_line(text)) == text.split("\n")
 
 
 @given(st.text(alphabet="ab \n", min_size=1, max_size=60), st.data())
-def test_marked_words_are_the_quote_and_the_text_is_whole(text: str, data: st.DataObject) -> None:
+def test_the_quote_is_marked_and_the_text_is_complete(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text) - 1))
     end = data.draw(st.integers(start + 1, len(text)))
     first, last = text.count("\n", 0, start) + 1, text.count("\n", 0, end) + 1
-    # The same words may stand there before: then the first of them are marked.
+    # The words may also appear earlier. Then the first occurrence is marked.
     lines = show_lines(text, 1, 99, followed=[citation(first, last, text[start:end])], citations=[])
     assert ["".join(words for words, _ in line.parts) for line in lines] == text.split("\n")
     marked = ["".join(words for words, marked in line.parts if marked) for line in lines]
@@ -43,7 +43,7 @@ def test_quotes_that_overlap_are_marked_once() -> None:
     assert line.parts == [("a ", False), ("b c d", True), (" e", True), (" f", False)]
 
 
-def test_statements_stand_where_their_quote_begins_or_the_part_does() -> None:
+def test_statements_are_at_the_start_of_their_quote_or_part() -> None:
     long = citation(2, 5, "b\nc\nd\ne")
     flagged = citation(7, 7, "g", "unsupported")
     lines = show_lines("a\nb\nc\nd\ne\nf\ng", 4, 4, followed=[], citations=[long, flagged])

@@ -1,4 +1,4 @@
-"""What is refused of a file before any row of it is used."""
+"""Tests that an invalid file is rejected before its rows are used."""
 
 import contextlib
 import hashlib
@@ -29,7 +29,7 @@ def packed(manifest: object = None, rows: bytes = ROWS) -> io.BytesIO:
     }
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        # Members of a fixed date, so that every run of the tests has the same bytes.
+        # The members have a fixed date, so that the bytes are the same in every run.
         for name, content in (
             ("manifest.json", json.dumps(usual if manifest is None else manifest)),
             ("rows/runs.jsonl", rows),
@@ -44,18 +44,18 @@ def opened(file: io.BytesIO, limits: Limits | None = None) -> Archive:
     return archive
 
 
-def test_the_rows_of_a_good_file():
+def test_the_rows_of_a_valid_file_are_read():
     assert list(opened(packed()).rows("runs")) == [{"a": 1}, {"a": 2}]
 
 
 @given(data=st.binary() | st.binary().map(lambda data: packed().getvalue() + data))
-def test_no_bytes_make_another_error_than_a_refusal(data):
+def test_any_bytes_are_read_or_rejected(data):
     with contextlib.suppress(InvalidArchive):
         opened(io.BytesIO(data))
 
 
 @given(key=st.sampled_from(["format", "version", "members"]) | st.text(), value=VALUES)
-def test_no_manifest_makes_another_error_than_a_refusal(key, value):
+def test_any_manifest_is_read_or_rejected(key, value):
     manifest = {
         "format": "combine-project",
         "version": 1,
@@ -68,14 +68,14 @@ def test_no_manifest_makes_another_error_than_a_refusal(key, value):
 
 @example(at=361, byte=1)
 @given(at=st.integers(0, 400), byte=st.integers(0, 255))
-def test_no_damaged_byte_makes_another_error_than_a_refusal(at, byte):
+def test_any_damaged_byte_is_read_or_rejected(at, byte):
     data = bytearray(packed().getvalue())
     data[at % len(data)] = byte
     with contextlib.suppress(InvalidArchive):
         assert list(opened(io.BytesIO(bytes(data))).rows("runs")) == [{"a": 1}, {"a": 2}]
 
 
-def test_limits_hold():
+def test_limits_are_enforced():
     with pytest.raises(InvalidArchive, match="a request may upload 10"):
         opened(packed(), Limits(content=10))
     with pytest.raises(InvalidArchive, match="line 1 is too long"):
@@ -85,7 +85,7 @@ def test_limits_hold():
 @pytest.mark.parametrize(
     "data", [b"[" + b"[]," * 2_000_000 + b"[]]", b"[" * 3_000_000, b'"' + b'\\"' * 1_500_000]
 )
-def test_a_hostile_row_takes_no_more_memory_than_it_is_long(data):
+def test_the_memory_of_a_hostile_row_is_limited(data):
     tracemalloc.start()
     with pytest.raises(InvalidArchive):
         parse_json(data, "the row")

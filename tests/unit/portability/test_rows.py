@@ -1,9 +1,9 @@
-"""What of the tables goes along with a project."""
+"""Tests which tables and columns an export contains."""
 
 from combine_core.database import load_models
 from combine_core.portability.rows import TABLES
 
-# With the reason why they stay where they are.
+# The tables that are not exported, with the reason.
 STAYS = {
     "projects": "the manifest names it",
     "users": "people go along as names",
@@ -23,8 +23,8 @@ STAYS = {
 LEFT_OUT = {"indexed_revision", "indexed_version", "job_id"}
 
 
-def test_whatever_belongs_to_a_project_goes_along():
-    """A new table of a project has to be listed here or in the rows of an export."""
+def test_every_table_of_a_project_is_exported_or_listed():
+    """A new table of a project must be listed here or in the rows of an export."""
     tables = load_models().tables
     belongs, before = {"projects"}, set()
     while belongs != before:
@@ -40,7 +40,7 @@ def test_whatever_belongs_to_a_project_goes_along():
     assert goes & STAYS.keys() == set()
 
 
-def test_all_columns_but_a_few_go_along():
+def test_all_columns_but_a_few_are_exported():
     for table in TABLES.values():
         for each in (table, *table.inner):
             there = {column.name for column in each.table.columns}

@@ -1,4 +1,4 @@
-"""Each reader, on files that other libraries wrote, and on rubbish."""
+"""Tests each reader with files written by other libraries, and with garbage."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from combine_core.readers.process import load_reader
 
 
 def read(name: str, data: bytes) -> Reading:
-    """In this process: the limits have tests of their own."""
+    """Read a file in this process. Other tests cover the limits."""
     return load_reader(f".{name}")(data, f"file.{name}")
 
 
@@ -37,7 +37,7 @@ def shown(reading: Reading) -> list[tuple[str, str]]:
 
 
 def pdf(*pages: list[str]) -> bytes:
-    """A small PDF: the text of each page, a line each."""
+    """Return a small PDF file: a list of lines for each page."""
     objects = ["<< /Type /Catalog /Pages 2 0 R >>", ""]
     kids = []
     for lines in pages:
@@ -115,7 +115,7 @@ def test_pdf_without_text() -> None:
         read("pdf", pdf([]))
 
 
-def test_docx() -> None:
+def test_docx_becomes_blocks() -> None:
     import docx
 
     document = docx.Document()
@@ -143,7 +143,7 @@ def test_docx() -> None:
     assert reading.blocks[-1].columns == ("Item", "Price")
 
 
-def test_xlsx() -> None:
+def test_xlsx_becomes_blocks() -> None:
     import openpyxl
 
     book = openpyxl.Workbook()
@@ -160,7 +160,7 @@ def test_xlsx() -> None:
     ]
 
 
-def test_xlsx_as_a_spreadsheet_shows_it() -> None:
+def test_xlsx_values_are_formatted_like_in_a_spreadsheet() -> None:
     import openpyxl
 
     book = openpyxl.Workbook()
@@ -214,7 +214,7 @@ def test_captions_of_one_speaker_belong_together() -> None:
     assert shown(read("srt", srt.encode())) == [("cue", "Hello there.")]
 
 
-def test_html_without_navigation() -> None:
+def test_html_navigation_is_dropped() -> None:
     page = (
         "<html><head><title>x</title></head><body><nav><a href='/'>Home</a></nav><main><h1>Port</h1>"
         "<p>The harbour <b>opens</b> on 1 May.</p><ul><li>Tell Ann</li></ul>"
@@ -298,13 +298,13 @@ def test_a_table_without_a_head_and_an_apostrophe() -> None:
         ("anna@example.org,Chair\nben@example.org,Clerk\n", False),
     ],
 )
-def test_what_names_the_columns(rows: str, head: bool) -> None:
+def test_the_header_row_names_the_columns(rows: str, head: bool) -> None:
     blocks = read("csv", rows.encode()).blocks or []
     assert (blocks[0].kind is BlockKind.HEADING) is head
     assert bool(blocks[-1].columns) is head
 
 
-def test_lists_of_links_are_no_content() -> None:
+def test_lists_of_links_are_dropped() -> None:
     page = "<ul><li><a href=a>One</a> | <a href=b>Two</a></li><li>See <a href=c>three</a></li></ul>"
     assert shown(read("html", page.encode())) == [
         ("links", "One | Two"),
@@ -330,7 +330,7 @@ def test_lists_of_links_are_no_content() -> None:
         ("cp1251", "Совет утвердил бюджет на год. Крыша будет отремонтирована весной."),
     ],
 )
-def test_encodings_of_one_byte(encoding: str, text: str) -> None:
+def test_single_byte_encodings_are_detected(encoding: str, text: str) -> None:
     reading = read_file("x.txt", text.encode(encoding))
     assert reading.text == text
     name = (
@@ -344,13 +344,13 @@ def test_polish_in_its_own_encoding() -> None:
     assert read_file("x.txt", text.encode("cp1250")).text == text
 
 
-def test_words_before_a_colon_are_no_speaker() -> None:
+def test_words_before_a_colon_are_not_a_speaker() -> None:
     captions = "WEBVTT\n\n00:01.000 --> 00:02.000\nWe agreed on two things: the roof leaks.\n"
     reading = read("vtt", captions.encode())
     assert shown(reading) == [("cue", "We agreed on two things: the roof leaks.")]
 
 
-def test_mail() -> None:
+def test_mail_becomes_blocks() -> None:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = (
         "Ann <ann@example.com>",
@@ -388,7 +388,7 @@ def test_below_an_announcement_a_mail_quotes(announcement: str) -> None:
     assert found[-2:] == [("quotation", "Is it dry?"), ("quotation", "Ben")]
 
 
-def test_chats() -> None:
+def test_chats_become_blocks() -> None:
     slack = [{"type": "message", "user": "U1", "text": "We go.", "ts": "1700000000.1",
               "user_profile": {"real_name": "Ann"}}]  # fmt: skip
     assert shown(read("json", json.dumps(slack).encode())) == [("message", "We go.")]
@@ -404,7 +404,7 @@ def test_chats() -> None:
     assert [block.speaker for block in chat.blocks] == ["Anna", "Carla"]
 
 
-def test_slack_as_people_read_it() -> None:
+def test_slack_messages_are_readable() -> None:
     day = [
         {"type": "message", "subtype": "channel_join", "user": "U2", "text": "<@U2> has joined"},
         {"type": "message", "user": "U1", "text": "<@U2> to look at <https://a.example/x|the plan>",
@@ -423,7 +423,7 @@ def test_slack_as_people_read_it() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "cp1252", "shift_jis"])
-def test_encodings(encoding: str) -> None:
+def test_encodings_are_detected(encoding: str) -> None:
     text = (
         "今天の会議は十時に始まります。予算は承認されました。" * 5
         if encoding == "shift_jis"
@@ -435,18 +435,18 @@ def test_encodings(encoding: str) -> None:
     assert bool(reading.notes) == (encoding != "utf-8-sig")
 
 
-def test_rubbish_that_claims_to_be_text() -> None:
+def test_garbage_with_a_text_extension_is_rejected() -> None:
     with pytest.raises(Unreadable, match="UTF-8"):
         read_file("x.txt", bytes(range(256)) * 40)
 
 
-def test_an_unknown_ending_names_the_known_ones() -> None:
+def test_the_error_for_an_unknown_extension_lists_the_known_ones() -> None:
     with pytest.raises(UnsupportedFile, match="pdf"):
         read_file("x.exe", b"MZ")
     assert {".pdf", ".docx", ".txt", ".vtt"} <= set(suffixes())
 
 
-def test_a_file_in_a_process_of_its_own() -> None:
+def test_a_file_is_read_in_a_subprocess() -> None:
     reading = read_file("Prices.CSV", b"Item,Price\nDoor,900\n")
     assert shown(reading)[-1] == ("table_row", "Door | 900")
     with pytest.raises(Unreadable, match="no PDF"):
@@ -454,7 +454,7 @@ def test_a_file_in_a_process_of_its_own() -> None:
 
 
 @pytest.mark.slow
-def test_a_zip_bomb_and_an_endless_table_end() -> None:
+def test_a_zip_bomb_and_an_endless_table_are_rejected() -> None:
     import zipfile
 
     out = io.BytesIO()
@@ -467,12 +467,12 @@ def test_a_zip_bomb_and_an_endless_table_end() -> None:
         read_file("x.csv", b"a,b\n" + b"word word,word\n" * 400_000)
 
 
-def test_a_reader_that_takes_too_long_is_ended() -> None:
+def test_a_slow_reader_is_killed() -> None:
     with pytest.raises(Unreadable, match="seconds to read"):
         read_file("x.csv", b"a,b\n1,2\n", seconds=0.01)
 
 
-def test_blocks_are_stored_and_read_again() -> None:
+def test_blocks_survive_storage() -> None:
     reading = read(
         "jsonl", b'{"user": "Ben", "text": "No.", "ts": "1700000000"}\n{"a": 1, "b": 2}\n'
     )
@@ -494,7 +494,7 @@ def test_blocks_are_stored_and_read_again() -> None:
     ),
     st.binary(max_size=300) | st.text(max_size=200).map(str.encode),
 )
-def test_rubbish_is_refused_or_read(name: str, data: bytes) -> None:
+def test_garbage_is_read_or_rejected(name: str, data: bytes) -> None:
     try:
         reading = read(name, data)
     except Unreadable:
@@ -521,7 +521,7 @@ def test_captions_of_careless_programs() -> None:
     assert shown(read("srt", captions.encode())) == [("cue", "Short milliseconds. No spaces.")]
 
 
-def test_two_voices_in_one_cue() -> None:
+def test_one_cue_may_have_two_speakers() -> None:
     captions = (
         "WEBVTT\n\nSTYLE\n::cue { color: red }\n\nNOTE a comment\n\n"
         "00:01.000 --> 00:02.000\n<v.loud Mary Ann>Hello <b>there</b>.</v>\n<v Bob>Hi!</v>\n"
@@ -553,7 +553,7 @@ def test_a_mail_that_names_a_wrong_encoding(charset: str) -> None:
     assert reading.notes == ("It was converted from Windows-1252.",)
 
 
-def test_slack_messages_of_programs() -> None:
+def test_slack_messages_of_bots_are_read() -> None:
     section = {
         "elements": [{"type": "text", "text": "The build "}, {"type": "text", "text": "broke."}]
     }
@@ -573,7 +573,7 @@ def test_json_lines_with_other_names_for_the_words() -> None:
     assert shown(read("jsonl", lines)) == [("message", "We go."), ("table_row", "A door | 900")]
 
 
-def test_titles_above_a_table_are_not_its_columns() -> None:
+def test_titles_above_a_table_are_not_column_names() -> None:
     table = b"Prices of the year\n\nName,Price\nDoor,900\nWindow,400\n"
     assert shown(read("csv", table)) == [
         ("paragraph", "Prices of the year"),

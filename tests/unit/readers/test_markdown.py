@@ -1,4 +1,4 @@
-"""The structure of a source: which lines are headings, messages, rows, code."""
+"""Tests the structure of a source: headings, messages, rows and code."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ A statement.
 """
 
 
-def test_what_a_block_knows() -> None:
+def test_a_block_has_its_attributes() -> None:
     found = [
         (block.kind.value, block.headings, block.number, block.done, block.speaker, block.time)
         for block in read_blocks(NOTES)
@@ -101,7 +101,7 @@ def test_what_a_block_knows() -> None:
     ]
 
 
-def test_a_name_above_a_list_speaks_if_it_does_so_often() -> None:
+def test_a_repeated_name_above_lists_is_a_speaker() -> None:
     text = "".join(f"- Anna\n  - word {number}\n- Prices\n  - high\n" for number in range(3))
     text = text.replace("- Prices", "- The prices")
     said = {(block.speaker, block.headings) for block in read_blocks(text) if block.speaker}
@@ -109,19 +109,19 @@ def test_a_name_above_a_list_speaks_if_it_does_so_often() -> None:
     assert not any(block.speaker for block in read_blocks("- Anna\n  - word\n"))
 
 
-def test_a_table_row_knows_its_columns() -> None:
+def test_a_table_row_has_its_column_names() -> None:
     row = next(block for block in read_blocks(TEXT) if block.kind is BlockKind.TABLE_ROW)
     assert row.columns == ("Item", "Price")
 
 
 @pytest.mark.parametrize(("indented_code", "kind"), [(True, "code"), (False, "paragraph")])
-def test_indented_lines_are_code_in_markdown_alone(indented_code: bool, kind: str) -> None:
+def test_indented_lines_are_code_only_in_markdown(indented_code: bool, kind: str) -> None:
     blocks = read_blocks("    We agreed.\n", indented_code=indented_code)
     assert [block.kind.value for block in blocks] == [kind]
 
 
 @given(st.text(alphabet="ab:#-|>`* \n\t~[]()<!1.", max_size=200))
-def test_blocks_of_any_text_follow_each_other(text: str) -> None:
+def test_blocks_of_any_text_are_in_order(text: str) -> None:
     blocks = read_blocks(text)
     assert all(
         0 <= block.start <= block.body <= block.end <= len(text) for block in blocks if block.body
@@ -135,14 +135,14 @@ def test_blocks_of_any_text_follow_each_other(text: str) -> None:
 
 
 @given(st.text(alphabet="ab:#-|>`* \n\n\t=1.", max_size=200))
-def test_lines_of_letters_are_read_as_the_parser_reads_them(text: str) -> None:
+def test_plain_lines_match_the_parser(text: str) -> None:
     slow = MarkdownIt("commonmark").enable("table")
     slow.core.ruler.enableOnly(["block"])
     found = _leaves(_parser(True).parse(text))
     assert list(found) == list(_leaves(slow.parse(text)))
 
 
-def test_a_heading_without_a_space_is_one() -> None:
+def test_a_heading_needs_no_space() -> None:
     text = "Before.\n##TOP 5. Keys\nThe board agrees.\n\n#roof is a subject.\n"
     blocks = [(block.kind, block.headings) for block in read_blocks(text)]
     assert blocks == [

@@ -1,4 +1,4 @@
-"""What may be the same, what contradicts, and which day is meant."""
+"""Tests the detection of duplicates, contradictions and dates in the register."""
 
 import datetime
 from dataclasses import dataclass
@@ -35,12 +35,12 @@ def same(one, other, code="en"):
         ("3 May 2027", "3 May 2027", False),
     ],
 )
-def test_most_of_the_content_words(one, other, expected):
+def test_most_content_words_must_match(one, other, expected):
     assert same(Said(one), Said(other)) is expected
     assert same(Said(other), Said(one)) is expected
 
 
-def test_words_of_another_language():
+def test_content_words_of_other_languages_match():
     one, other = (Said(f"Der Hafen wird am {day} eröffnet.") for day in ("3. Mai", "9. Juni"))
     assert same(one, other, "de")
 
@@ -49,7 +49,7 @@ def test_the_name_of_the_owner_does_not_count():
     assert not same(Said("Tom sends the plan.", "Tom"), Said("Tom sends the minutes.", "Tom"))
 
 
-def test_another_owner_needs_more_words_in_common():
+def test_another_owner_needs_more_matching_words():
     one, other = "orders the new door seal", "orders the new door handle"
     assert same(Said(f"Anna {one}", "Anna"), Said(f"anna {other}", "anna"))
     assert not same(Said(f"Anna {one}", "Anna"), Said(f"Bob {other}", "Bob"))
@@ -72,7 +72,7 @@ def test_another_owner_needs_more_words_in_common():
         ),
     ],
 )
-def test_what_contradicts(said, known, fields):
+def test_contradictions_are_detected(said, known, fields):
     assert contradictions(said, known) == fields
 
 
@@ -89,6 +89,6 @@ def test_what_contradicts(said, known, fields):
         ([None, "soon"], None),
     ],
 )
-def test_the_day_that_is_meant(texts, day):
+def test_dates_are_resolved(texts, day):
     found = find_day(texts, language_named("en"), TODAY)
     assert (found and found.isoformat()) == day

@@ -1,4 +1,4 @@
-"""A long source is cut into whole lines, at headings where there are some."""
+"""Tests that a long source is split into whole lines, at headings if possible."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def material(text: str) -> Material:
 
 @example(["", "", "1ä", "1111", "11111\n\n\n"], 30)
 @given(st.lists(st.text("ab1 #\u00e4\n", max_size=80), max_size=30), st.integers(30, 200))
-def test_the_portions_are_the_source_in_whole_lines(lines: list[str], most: int) -> None:
+def test_parts_contain_all_lines_of_the_source(lines: list[str], most: int) -> None:
     text = "\n".join(lines)
     try:
         portions = portions_of(material(text), most)
@@ -32,7 +32,7 @@ def test_the_portions_are_the_source_in_whole_lines(lines: list[str], most: int)
 SECTION = "\n\n".join(f"Sentence {number} of a section with words in it." for number in range(20))
 
 
-def test_a_portion_begins_at_a_heading() -> None:
+def test_a_part_starts_at_a_heading() -> None:
     text = "\n\n".join(f"## Part {number}\n\n{SECTION}" for number in range(10))
     most = round(estimate_tokens(SECTION) * 2.4)
     portions = portions_of(material(text), most)
@@ -40,14 +40,14 @@ def test_a_portion_begins_at_a_heading() -> None:
     assert [portion.text[:9] for portion in portions] == [f"## Part {n}" for n in range(0, 10, 2)]
 
 
-def test_without_headings_a_paragraph_stays_whole() -> None:
+def test_paragraphs_stay_complete_without_headings() -> None:
     wrapped = "\n\n".join(f"A paragraph {number}\nthat goes on here." for number in range(200))
     portions = portions_of(material(wrapped), 300)
     assert len(portions) > 5
     assert {portion.text.split(" ")[0] for portion in portions} == {"A"}
 
 
-def test_a_line_that_does_not_fit_is_named() -> None:
+def test_a_line_above_the_limit_is_named() -> None:
     with pytest.raises(LineTooLong, match="line 3 alone has about"):
         portions_of(material("a\nb\n" + "word " * 1000 + "\nc"), 500)
 
@@ -67,5 +67,5 @@ def test_halves_have_their_own_line_numbers() -> None:
         ("\u4f1a\u8b70\u306e\u8a18\u9332\n" * 100, 500, 1000),
     ],
 )
-def test_the_estimate_is_near_what_vendors_count(text: str, least: int, most: int) -> None:
+def test_the_estimate_is_near_the_token_counts_of_vendors(text: str, least: int, most: int) -> None:
     assert least <= estimate_tokens(text) <= most

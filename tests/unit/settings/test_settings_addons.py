@@ -1,6 +1,6 @@
-"""Add-ons that read their own settings, and misspelt names of any add-on's settings.
+"""Tests add-ons that read their own settings, and misspelt names of settings.
 
-A misspelt ini key stops the start. A misspelt variable is named in a warning.
+A misspelt ini key is an error at startup. A misspelt variable causes a warning.
 """
 
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ def rows(outcome):
     return {row.variable: row for row in outcome.loaded.rows()}
 
 
-def test_the_health_add_on_reads_its_own():
+def test_the_health_add_on_reads_its_settings():
     assert isinstance(combine_health.settings, SettingsModule)
     assert installed().modules["combine_health"] is combine_health.settings
 
@@ -44,7 +44,7 @@ def test_its_settings_are_in_the_table(tmp_path):
     assert shown["LISTEN"].ini_key == "listen in [server:main]"
 
 
-def test_what_the_env_file_says_is_handed_on(tmp_path):
+def test_values_of_the_env_file_are_passed_on(tmp_path):
     (tmp_path / ".env").write_text(
         "COMBINE_HEALTH_DETAILS=never\nCOMBINE_HEALTH_BACKGROUND=false\n"
     )
@@ -86,7 +86,7 @@ def test_its_settings_are_resolved_once():
     assert health.details == "never"
 
 
-def test_its_problems_are_among_the_others():
+def test_its_problems_are_reported_with_the_others():
     ini = {"combine_health.details": "canary", "combine_health.detials": "local"}
     outcome = check_all(ini, None, {"ENVIRONMENT": "test"}, WITH_HEALTH)
     assert [(p.variable, p.fault) for p in outcome.problems] == [
@@ -161,7 +161,7 @@ def test_an_add_on_that_cannot_be_loaded_stops_only_those_who_include_it():
     assert "canary" not in str(found)
 
 
-def test_keys_for_each_check_are_known():
+def test_keys_of_each_check_are_known():
     ini = {"combine_health.check.redis.timeout": "2", "combine_health.check.a.b.interval": "2"}
     assert check_all(ini, None, DEVELOPMENT, WITH_HEALTH).problems == ()
     (problem,) = check_all(
@@ -170,7 +170,7 @@ def test_keys_for_each_check_are_known():
     assert problem.fault == "is not a setting"
 
 
-def test_the_add_ons_of_an_ini():
+def test_the_add_ons_of_an_ini_file_are_found():
     ini = {"pyramid.includes": "combine_health\ncombine_core combine_core.health\n combine_auth"}
     assert included(ini) == {"combine_health", "combine_core", "combine_auth"}
     assert included({}) == {"combine_core"}
@@ -197,20 +197,20 @@ def warnings(environ=None, ini=None, path=None):
         ("combine_auth.local_signin", "combine_auth.local_sign_in"),
     ],
 )
-def test_a_misspelt_key_stops_the_start_with_the_right_name(key, right):
+def test_a_misspelt_key_is_an_error_with_the_right_name(key, right):
     if key == "combine_core.DATABASE_URL":
         assert problems({key: "x"})[0][:2] == (key, "is not a setting")
         return
     assert problems({key: "canary"}) == [(key, "is not a setting", f"write {right}, or remove it")]
 
 
-def test_a_key_that_resembles_none():
+def test_an_unknown_key_is_an_error():
     assert problems({"combine_core.xyzzy": "1"}) == [
         ("combine_core.xyzzy", "is not a setting", "remove it")
     ]
 
 
-def test_a_misspelt_add_on():
+def test_a_misspelt_add_on_is_an_error():
     assert problems({"combine_croe.log_level": "info"}) == [
         ("combine_croe.log_level", "does not belong to any add-on", "write combine_core.log_level")
     ]
@@ -220,11 +220,11 @@ def test_a_misspelt_add_on():
     "key",
     ["combine_core_mail.host", "pyramid.reload_templates", "sqlalchemy.url", "use", "tm.attempts"],
 )
-def test_keys_of_other_packages_are_left_alone(key):
+def test_keys_of_other_packages_are_ignored(key):
     assert problems({key: "1"}) == []
 
 
-def test_keys_of_an_add_on_that_is_not_included_do_no_harm():
+def test_keys_of_an_add_on_that_is_not_included_are_ignored():
     assert problems({"combine_auth.local_sign_in": "true"}, Installed((CoreSettings,), {})) == []
     assert problems({"combine_auth.xyzzy": "true"}, Installed((CoreSettings,), {})) == []
 
@@ -237,7 +237,7 @@ def test_keys_of_an_add_on_that_is_not_included_do_no_harm():
         ("google_client_id", "write combine_auth.google_client_id"),
     ],
 )
-def test_a_key_without_its_prefix_has_no_effect_and_a_warning_says_so(key, remedy):
+def test_a_key_without_its_prefix_causes_a_warning(key, remedy):
     assert warnings(ini={key: "canary"}) == [(key, remedy)]
 
 
@@ -249,7 +249,7 @@ def test_a_key_without_its_prefix_has_no_effect_and_a_warning_says_so(key, remed
         ("COMBINE_XYZZY", "remove it"),
     ],
 )
-def test_a_variable_that_begins_like_ours_and_is_none(variable, remedy):
+def test_an_unknown_variable_with_our_prefix_causes_a_warning(variable, remedy):
     assert warnings({variable: "canary"}) == [(variable, remedy)]
 
 
@@ -261,7 +261,7 @@ def test_other_variables_cause_no_warning(variable):
 
 
 @pytest.mark.parametrize("service", ["COMBINE", "COMBINE_CORE", "COMBINE_WEB"])
-def test_what_kubernetes_sets_for_a_service_causes_no_warning(service):
+def test_variables_of_kubernetes_cause_no_warning(service):
     """A Service called combine, in every pod of its namespace."""
     injected = {
         f"{service}_SERVICE_HOST": "10.96.7.1",
@@ -277,12 +277,12 @@ def test_what_kubernetes_sets_for_a_service_causes_no_warning(service):
     assert [name for name, _ in warnings({f"{service}_PORT": "8000"})] == [f"{service}_PORT"]
 
 
-def test_variables_of_add_ons_that_are_installed_are_known():
+def test_variables_of_installed_add_ons_are_known():
     assert warnings({"COMBINE_HEALTH_DETAILS": "never"}) == []
     assert warnings({"COMBINE_HEALTH_CHECK_REDIS_TIMEOUT": "1"}) == []
 
 
-def test_in_the_env_file_near_misses_are_named_too(tmp_path):
+def test_misspelt_variables_in_the_env_file_are_reported(tmp_path):
     (tmp_path / ".env").write_text(
         "SECERT_KEY=canary\nPOSTGRES_PASSWORD=canary\nCOMPOSE_PROJECT_NAME=x\nCOMBINE_FOO=1\n"
         "SECRET_KEY:x=canary\n"

@@ -1,4 +1,4 @@
-"""Whatever the variables hold, one kind of exception is raised, and no text contains a secret."""
+"""Tests that any value raises one kind of exception, and no text contains a secret."""
 
 import io
 import logging
@@ -17,7 +17,8 @@ KEYS = [declared.ini_key for declared in DECLARED]
 SECRET = [declared for declared in DECLARED if declared.secret]
 ENVIRONMENTS = st.sampled_from(["development", "test", "staging", "production", "prod", ""])
 CANARY = "canary"
-# Each example loads all settings, so a part of what the profile says is enough: 12 in the suite.
+# Each example loads all settings, so a part of the number in the profile is enough: 12 in the
+# suite.
 EXAMPLES = settings().max_examples // 4
 
 garbage = st.text(max_size=40) | st.sampled_from(
@@ -39,7 +40,7 @@ garbage = st.text(max_size=40) | st.sampled_from(
 
 
 def outputs(ini: dict[str, str], environ: dict[str, str]) -> str:
-    """Everything that a start with these settings shows to people."""
+    """Return everything that a start with these settings prints."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     logger = logging.getLogger("combine_core.settings")
@@ -55,7 +56,7 @@ def outputs(ini: dict[str, str], environ: dict[str, str]) -> str:
     finally:
         logger.removeHandler(handler)
     said = stream.getvalue()
-    assert said.count("\n") == len(said.splitlines()), "a value has broken a log line"
+    assert said.count("\n") == len(said.splitlines()), "a value has split a log line"
     assert sum("EnvironmentError" in line for line in said.splitlines()) <= 1
     return said + shown
 
@@ -65,13 +66,13 @@ def outputs(ini: dict[str, str], environ: dict[str, str]) -> str:
     ini=st.dictionaries(st.sampled_from(KEYS), garbage, max_size=4),
 )
 @settings(deadline=None, max_examples=EXAMPLES)
-def test_garbage_raises_nothing_else(environ, ini):
+def test_garbage_raises_no_other_error(environ, ini):
     outputs(ini, environ)
 
 
 @given(names=st.dictionaries(st.text(max_size=60), garbage, max_size=4))
 @settings(deadline=None, max_examples=EXAMPLES)
-def test_garbage_in_names_raises_nothing_else(names):
+def test_garbage_in_names_raises_no_other_error(names):
     outputs(names, names)
     outputs({f"combine_core.{name}": value for name, value in names.items()}, {})
     outputs({}, {f"COMBINE_{name}": value for name, value in names.items()})
@@ -86,7 +87,7 @@ def test_garbage_in_names_raises_nothing_else(names):
 )
 @settings(deadline=None, max_examples=EXAMPLES // 2)
 def test_a_secret_is_never_shown(declared, before, after, environment, in_ini):
-    # The server's name is no secret; in a URL the canary stands in the credentials.
+    # The name of the server is not secret. In a URL, the canary is in the credentials.
     if declared.field == "database_url":
         value = f"postgresql://combine:{before}{CANARY}{after}@db:5432/combine"
     else:

@@ -1,4 +1,4 @@
-"""DATABASE_URL: every unusable part is named, but never a part of the password."""
+"""Tests that every invalid part of DATABASE_URL is named, but never a part of the password."""
 
 from contextlib import suppress
 from urllib.parse import quote
@@ -21,12 +21,12 @@ from combine_core.settings.database_url import (
 from combine_core.settings.declaration import Unusable
 
 
-def whats(url: str) -> list[str]:
+def problem_texts(url: str) -> list[str]:
     return [finding.fault for finding in examine(url)]
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2", "POSTGRESQL"])
-def test_each_scheme_becomes_the_driver_that_is_installed(scheme):
+def test_each_scheme_becomes_the_installed_driver(scheme):
     url = parse_database_url(f"{scheme}://combine:p%40ss@db:5432/combine?sslmode=require")
     parsed = make_url(url.get_secret_value())
     assert parsed.drivername == "postgresql+psycopg2"
@@ -54,8 +54,8 @@ def test_each_scheme_becomes_the_driver_that_is_installed(scheme):
         "postgresql://u:p@/combine?host=h1,h2&port=1,2&target_session_attrs=read-write",
     ],
 )
-def test_usable_ones(url):
-    assert whats(url) == []
+def test_valid_urls_are_accepted(url):
+    assert problem_texts(url) == []
 
 
 @pytest.mark.parametrize(
@@ -127,12 +127,12 @@ def test_usable_ones(url):
         ("postgresql://u:p@db/combine?pgbouncer=true", "(pgbouncer)"),
     ],
 )
-def test_the_unusable_part_is_named(url, part):
-    assert [what for what in whats(url) if part in what], whats(url)
+def test_the_invalid_part_is_named(url, part):
+    assert [what for what in problem_texts(url) if part in what], problem_texts(url)
 
 
-def test_all_parts_are_named_together():
-    found = whats("mysql://u:p/ss@h!st:99999/")
+def test_all_invalid_parts_are_named_together():
+    found = problem_texts("mysql://u:p/ss@h!st:99999/")
     assert len(found) == 5
     for part in (
         "scheme",
@@ -144,8 +144,8 @@ def test_all_parts_are_named_together():
         assert any(part in what for what in found), part
 
 
-def test_a_password_that_ends_early_does_not_hide_what_follows():
-    assert whats("postgresql://u:p@s/s@db:5432/combine") == [
+def test_an_unescaped_password_does_not_hide_other_problems():
+    assert problem_texts("postgresql://u:p@s/s@db:5432/combine") == [
         "has a password with special characters that are not escaped"
     ]
 
@@ -165,7 +165,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1
 
 @given(password=TEXT, user=TEXT)
 @settings(deadline=None)
-def test_escaped_credentials_arrive_as_they_were_meant(password, user):
+def test_escaped_credentials_are_decoded(password, user):
     url = f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@db:5432/combine"
     findings = examine(url)
     assert all(
@@ -174,7 +174,7 @@ def test_escaped_credentials_arrive_as_they_were_meant(password, user):
     if not findings:
         parsed = make_url(parse_database_url(url).get_secret_value())
         assert (parsed.username, parsed.password) == (user, password)
-        # libpq, which psql uses with the same URL, reads the same.
+        # libpq, which psql uses, reads the same URL in the same way.
         parts = psycopg2.extensions.parse_dsn(url)
         assert (parts["user"], parts["password"]) == (user, password)
         libpq = conninfo_to_dict(conninfo(parsed))
@@ -226,7 +226,7 @@ TOKENS = [
 def libpq_hosts(parts):
     hosts, ports = parts["host"].split(","), parts.get("port", "").split(",")
     ports = ports * len(hosts) if len(ports) == 1 else ports
-    # libpq takes an empty port for the usual one.
+    # For libpq, an empty port is the default port.
     return [
         (host, port or (len(hosts) > 1 and "5432")) for host, port in zip(hosts, ports, strict=True)
     ]
@@ -240,7 +240,7 @@ def libpq_hosts(parts):
         ("[::1]:1,h2:2", [("::1", 1), ("h2", 2)]),
     ],
 )
-def test_several_hosts_arrive_at_each_driver(server, hosts):
+def test_several_hosts_reach_each_driver(server, hosts):
     text = f"postgres://u:p%40@{server}/combine?target_session_attrs=read-write"
     secret = parse_database_url(text)
     url = make_url(secret.get_secret_value())
@@ -265,7 +265,7 @@ def test_several_hosts_arrive_at_each_driver(server, hosts):
     tokens=st.lists(st.sampled_from(TOKENS), max_size=12),
 )
 @settings(deadline=None)
-def test_whatever_is_accepted_reads_the_same_for_sqlalchemy_and_libpq(start, tokens):
+def test_sqlalchemy_and_libpq_read_accepted_urls_alike(start, tokens):
     url = f"postgresql://{start}{''.join(tokens)}"
     try:
         accepted = parse_database_url(url).get_secret_value()
@@ -283,12 +283,12 @@ def test_whatever_is_accepted_reads_the_same_for_sqlalchemy_and_libpq(start, tok
 
 @given(text=st.text() | st.text().map(lambda text: f"postgresql://{text}"))
 @settings(deadline=None)
-def test_nothing_but_unusable_is_raised(text):
+def test_no_other_error_is_raised(text):
     with suppress(Unusable):
         parse_database_url(text)
 
 
-def test_people_see_neither_user_nor_password_nor_parameters():
+def test_user_password_and_parameters_are_not_shown():
     url = parse_database_url("postgres://combine:canary@db:5432/combine?options=-ccanary")
     assert masked(url) == "postgresql://********@db:5432/combine"
     assert "canary" not in repr(url)

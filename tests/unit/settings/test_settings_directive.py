@@ -1,4 +1,4 @@
-"""config.add_addon_settings: one instance per application, visible to introspection."""
+"""Tests config.add_addon_settings: one instance per application, with an introspectable."""
 
 import pytest
 from pyramid.config import Configurator
@@ -21,7 +21,7 @@ def configurator(**settings):
     return config
 
 
-def test_what_the_application_has_loaded_is_taken_over():
+def test_settings_loaded_by_the_application_are_used():
     loaded = load_all({}, None, ENVIRON, [CoreSettings, AuthSettings])
     config = configurator(**{SETTINGS_KEY: loaded})
     assert config.add_addon_settings(CoreSettings) is loaded.get(CoreSettings)
@@ -41,7 +41,7 @@ def test_an_add_on_alone_loads_its_own(monkeypatch):
     assert settings_of(config.registry, AuthSettings) is settings
 
 
-def test_an_add_on_alone_is_refused_alone(monkeypatch):
+def test_an_invalid_add_on_reports_only_its_problems(monkeypatch):
     monkeypatch.setenv("COMBINE_AUTH_LOCAL_SIGN_IN", "true")
     config = configurator(**{"combine_core.environment": "production"})
     with pytest.raises(ConfigurationEnvironmentError) as raised:
@@ -49,7 +49,7 @@ def test_an_add_on_alone_is_refused_alone(monkeypatch):
     assert [p.variable for p in raised.value.problems] == ["COMBINE_AUTH_LOCAL_SIGN_IN"]
 
 
-def test_two_applications_in_one_process_stay_apart():
+def test_two_applications_in_one_process_are_independent():
     one, two = (
         configurator(**{"combine_core.environment": "development", "combine_core.db_pool_size": n})
         for n in ("3", "4")
@@ -58,7 +58,7 @@ def test_two_applications_in_one_process_stay_apart():
     assert two.add_addon_settings(CoreSettings).db_pool_size == 4
 
 
-def test_asking_twice_is_no_conflict_and_settings_can_be_introspected():
+def test_a_repeated_directive_is_not_a_conflict():
     config = configurator(**{SETTINGS_KEY: load_all({}, None, ENVIRON, [CoreSettings])})
     config.include(lambda inner: inner.add_addon_settings(CoreSettings))
     config.include("combine_core.settings")
@@ -70,6 +70,6 @@ def test_asking_twice_is_no_conflict_and_settings_can_be_introspected():
     assert shown["ANTHROPIC_API_KEY"] == "******** (environment)"
 
 
-def test_without_the_include_there_are_none():
+def test_settings_need_the_include():
     with pytest.raises(LookupError, match="not loaded yet"):
         settings_of(Configurator().registry, CoreSettings)

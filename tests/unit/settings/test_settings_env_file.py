@@ -1,4 +1,4 @@
-"""The .env beside the ini file: the rules of dotenv, and lines that cannot be read."""
+"""Tests the .env file beside the ini file: the rules of dotenv, and unreadable lines."""
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +13,7 @@ def read(tmp_path, content):
     return read_env_file(path)
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_missing_file_is_empty(tmp_path):
     found = read_env_file(tmp_path / ".env")
     assert (found.values, found.problems, found.warnings) == ({}, (), ())
 
@@ -38,7 +38,7 @@ def test_a_file_that_is_not_there(tmp_path):
         ("# comment\n\nA=b", "b"),
     ],
 )
-def test_values(tmp_path, line, value):
+def test_values_are_parsed(tmp_path, line, value):
     found = read(tmp_path, line)
     assert found.values["A"] == value
     assert found.problems == ()
@@ -56,13 +56,13 @@ def test_values(tmp_path, line, value):
         ("A=b\nexport canary", 2),
     ],
 )
-def test_a_line_that_cannot_be_read_is_named_by_its_number(tmp_path, content, line):
+def test_an_unreadable_line_is_named_by_its_number(tmp_path, content, line):
     found = read(tmp_path, content)
     assert [p.fault for p in found.problems] == [f"has a line {line} that cannot be read"]
     assert "canary" not in str(found.problems[0])
 
 
-def test_the_lines_around_it_count(tmp_path):
+def test_the_other_lines_are_read(tmp_path):
     assert read(tmp_path, "A=b\nnonsense\nC=d").values == {"A": "b", "C": "d"}
 
 
@@ -73,19 +73,19 @@ def test_a_file_in_another_encoding_is_named_by_its_line(tmp_path):
     assert problem.fault == "is not UTF-8 in line 1"
 
 
-def test_a_folder_of_that_name(tmp_path):
+def test_a_folder_of_that_name_is_a_problem(tmp_path):
     (tmp_path / ".env").mkdir()
     (problem,) = read_env_file(tmp_path / ".env").problems
     assert problem.fault == "is not a file"
 
 
-def test_a_path_that_cannot_be_asked_for(tmp_path):
+def test_an_inaccessible_path_is_a_problem(tmp_path):
     (tmp_path / "file").write_text("")
     (problem,) = read_env_file(tmp_path / ("x" * 5000) / ".env").problems
     assert "cannot be read" in problem.fault
 
 
-def test_a_variable_set_twice(tmp_path):
+def test_a_duplicate_variable_is_a_problem(tmp_path):
     found = read(tmp_path, "A=canary\nB=1\nA=canary2\nB=1\n")
     assert found.values == {"A": "canary2", "B": "1"}
     (warning,) = found.warnings
@@ -95,7 +95,7 @@ def test_a_variable_set_twice(tmp_path):
 
 @given(content=st.binary(max_size=200))
 @settings(deadline=None)
-def test_whatever_stands_in_it_nothing_is_raised(tmp_path_factory, content):
+def test_any_content_raises_no_error(tmp_path_factory, content):
     folder = tmp_path_factory.getbasetemp()
     found = read(folder, content)
     assert all(isinstance(value, str) for value in found.values.values())

@@ -1,4 +1,4 @@
-"""Quotes, stray whitespace and placeholders are found before a text is read as a value."""
+"""Tests that quotes, white space and placeholders are found before a value is parsed."""
 
 import base64
 import secrets
@@ -9,7 +9,7 @@ from combine_core.settings.declaration import Kind
 from combine_core.settings.values import examine
 
 
-def whats(raw: str, kind: Kind = Kind.WORD, *, many: bool = False) -> list[str]:
+def problem_texts(raw: str, kind: Kind = Kind.WORD, *, many: bool = False) -> list[str]:
     return [finding.fault for finding in examine(raw, kind, many=many).findings]
 
 
@@ -27,44 +27,44 @@ def whats(raw: str, kind: Kind = Kind.WORD, *, many: bool = False) -> list[str]:
     ],
 )
 @pytest.mark.parametrize("kind", Kind)
-def test_quotes_around_a_value(raw, kind):
+def test_quotes_around_a_value_are_reported(raw, kind):
     examined = examine(raw, kind)
     assert [finding.fault for finding in examined.findings] == ["is still in quotes"]
     assert examined.text == "value"
 
 
 @pytest.mark.parametrize("raw", ['"value', "value'", "\u201cvalue"])
-def test_a_quote_at_one_end(raw):
-    assert whats(raw) == ["has a quote at one end"]
+def test_a_single_quote_is_reported(raw):
+    assert problem_texts(raw) == ["has a quote at one end"]
     assert examine(raw, Kind.WORD).text == "value"
-    assert whats(raw, Kind.PROSE) == []
+    assert problem_texts(raw, Kind.PROSE) == []
 
 
 @pytest.mark.parametrize(
     "raw", [" value", "value ", "value\n", "\tvalue", "value\r\n", "\u00a0value"]
 )
-def test_stray_whitespace(raw):
+def test_stray_whitespace_is_reported(raw):
     examined = examine(raw, Kind.WORD)
     assert [finding.fault for finding in examined.findings] == ["has whitespace around its value"]
     assert examined.text == "value"
 
 
 @pytest.mark.parametrize("raw", [" ", "\n", "\t \r\n"])
-def test_nothing_but_whitespace(raw):
+def test_a_blank_value_is_reported(raw):
     examined = examine(raw, Kind.WORD)
     assert [finding.fault for finding in examined.findings] == ["consists of whitespace"]
     assert examined.text == ""
 
 
 @pytest.mark.parametrize("raw", ['""', "''", '"', '" "'])
-def test_nothing_but_quotes(raw):
+def test_empty_quotes_are_reported(raw):
     examined = examine(raw, Kind.WORD)
     assert examined.findings
     assert examined.text == ""
 
 
-def test_whitespace_and_quotes_are_both_named():
-    assert whats(' "value"\n') == ["has whitespace around its value", "is still in quotes"]
+def test_whitespace_and_quotes_are_both_reported():
+    assert problem_texts(' "value"\n') == ["has whitespace around its value", "is still in quotes"]
 
 
 @pytest.mark.parametrize(
@@ -80,17 +80,17 @@ def test_whitespace_and_quotes_are_both_named():
         ("a\udc80b", "not UTF-8"),
     ],
 )
-def test_invisible_characters(raw, named):
-    assert any(named in what for what in whats(raw)), whats(raw)
+def test_invisible_characters_are_reported(raw, named):
+    assert any(named in what for what in problem_texts(raw)), problem_texts(raw)
 
 
-def test_a_list_may_run_over_lines():
-    assert whats("a,\n\tb", many=True) == []
+def test_a_list_may_have_several_lines():
+    assert problem_texts("a,\n\tb", many=True) == []
 
 
-def test_prose_may_hold_what_names_hold():
-    assert whats('Jane "JD" Doe \U0001f469\u200d\U0001f692', Kind.PROSE) == []
-    assert whats("TODO", Kind.PROSE) == []
+def test_prose_may_contain_placeholder_words():
+    assert problem_texts('Jane "JD" Doe \U0001f469\u200d\U0001f692', Kind.PROSE) == []
+    assert problem_texts("TODO", Kind.PROSE) == []
 
 
 PLACEHOLDERS = [
@@ -132,7 +132,7 @@ PLACEHOLDERS = [
 
 @pytest.mark.parametrize("raw", [*PLACEHOLDERS, "<your key>", "TODO: ask Bob"])
 @pytest.mark.parametrize("kind", [Kind.WORD, Kind.KEY])
-def test_placeholders(raw, kind):
+def test_placeholders_are_reported(raw, kind):
     examined = examine(raw, kind)
     assert examined.placeholder
     assert [finding.fault for finding in examined.findings] == ["still holds a placeholder"]
@@ -151,8 +151,8 @@ INSIDE_KEYS = [
 
 
 @pytest.mark.parametrize("raw", INSIDE_KEYS)
-def test_placeholders_inside_keys(raw):
-    assert whats(raw, Kind.KEY) == ["still holds a placeholder"]
+def test_placeholders_inside_keys_are_reported(raw):
+    assert problem_texts(raw, Kind.KEY) == ["still holds a placeholder"]
 
 
 REFERENCES = [
@@ -167,20 +167,20 @@ REFERENCES = [
 
 
 @pytest.mark.parametrize("raw", REFERENCES)
-def test_references_that_nothing_replaced(raw):
-    assert whats(raw, Kind.KEY) == ["is a reference to a variable that was not replaced"]
+def test_unreplaced_references_are_reported(raw):
+    assert problem_texts(raw, Kind.KEY) == ["is a reference to a variable that was not replaced"]
 
 
 @pytest.mark.parametrize("raw", ["pa$x", "$ecret-but-mine", "a${B}c", "100%", "x{2}"])
-def test_dollars_that_are_part_of_a_value(raw):
-    assert whats(raw) == []
+def test_dollar_signs_in_values_are_accepted(raw):
+    assert problem_texts(raw) == []
 
 
-def test_random_keys_are_never_suspected():
+def test_random_keys_are_never_reported():
     for _ in range(2000):
         in_base64 = base64.b64encode(secrets.token_bytes(32)).decode()
         for key in (secrets.token_hex(32), secrets.token_urlsafe(32), in_base64):
-            assert whats(key, Kind.KEY) == [], key
+            assert problem_texts(key, Kind.KEY) == [], key
 
 
 ORDINARY = [
@@ -195,5 +195,5 @@ ORDINARY = [
 
 
 @pytest.mark.parametrize("raw", ORDINARY)
-def test_ordinary_values_are_not_suspected(raw):
-    assert whats(raw) == []
+def test_ordinary_values_are_not_reported(raw):
+    assert problem_texts(raw) == []

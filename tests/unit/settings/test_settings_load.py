@@ -1,4 +1,4 @@
-"""Settings together: where values come from, what is refused, what is only logged."""
+"""Tests settings together: their sources, errors and warnings."""
 
 import logging
 from pathlib import Path
@@ -54,7 +54,7 @@ def source(outcome: Outcome, variable: str) -> str:
     return next(row.source for row in outcome.loaded.rows() if row.variable == variable)
 
 
-# Where values come from
+# Sources of values.
 
 
 def test_the_environment_wins_over_env_file_over_ini_over_default(tmp_path):
@@ -74,12 +74,12 @@ def test_the_environment_wins_over_env_file_over_ini_over_default(tmp_path):
     assert source(outcome, "DB_POOL_SIZE") == "default"
 
 
-def test_every_variable_goes_by_the_name_of_its_ini_key_too():
+def test_every_variable_may_have_the_name_of_its_ini_key():
     assert core({"COMBINE_CORE_DB_POOL_SIZE": "7"}).db_pool_size == 7
     assert core({"COMBINE_CORE_WORKER": "on"}).worker is True
 
 
-def test_two_names_that_disagree():
+def test_contradicting_names_are_a_problem():
     environ = {"DB_POOL_SIZE": "7", "COMBINE_CORE_DB_POOL_SIZE": "8"}
     found = problems({**SOUND, **environ})
     assert found == [("DB_POOL_SIZE", "and COMBINE_CORE_DB_POOL_SIZE hold different values")]
@@ -94,13 +94,13 @@ def test_an_empty_variable_counts_as_not_set(tmp_path):
     assert core(environ, ini, env_file="DB_POOL_SIZE=4", tmp_path=tmp_path).db_pool_size == 4
 
 
-def test_an_ini_value_may_run_over_lines():
+def test_an_ini_value_may_have_several_lines():
     ini = {"combine_core.allowed_origins": "\nhttps://a.example\nhttps://b.example"}
     assert core(SOUND, ini).allowed_origins == ("https://a.example", "https://b.example")
     assert problems(SOUND, ini) == []
 
 
-def test_an_ini_may_hold_values_that_are_no_texts():
+def test_settings_may_have_other_types_than_text():
     assert core({}, {"combine_core.db_pool_size": 3, "combine_core.worker": True}).worker is True
     found = problems(SOUND, {"combine_core.db_pool_size": object()})
     assert found == [
@@ -108,7 +108,7 @@ def test_an_ini_may_hold_values_that_are_no_texts():
     ]
 
 
-def test_folders_start_at_the_ini_file(tmp_path):
+def test_folders_are_relative_to_the_ini_file(tmp_path):
     assert core(SOUND, tmp_path=tmp_path).var_dir == tmp_path / "var"
     ini = {"combine_core.var_dir": "data"}
     assert core(SOUND, ini, tmp_path=tmp_path).var_dir == tmp_path / "data"
@@ -116,25 +116,25 @@ def test_folders_start_at_the_ini_file(tmp_path):
     assert core(SOUND, ini, tmp_path=tmp_path).var_dir == Path("/srv/data")
 
 
-# The environment
+# The environment.
 
 
 @pytest.mark.parametrize("name", list(Environment))
-def test_the_four_environments(name):
+def test_the_four_environments_are_accepted(name):
     environ = {**SOUND, "ENVIRONMENT": name}
     assert core(environ).environment is Environment(name)
     assert core(environ).is_development is (name == "development")
 
 
 @pytest.mark.parametrize("name", ["prod", "Production", "dev", "live", "None", "0", "development,"])
-def test_another_environment_is_refused_with_the_four_names(name):
+def test_another_environment_is_rejected_with_the_four_names(name):
     (problem,) = checked({**SOUND, "ENVIRONMENT": name}).problems
     assert problem.variable == "ENVIRONMENT"
     for right in Environment:
         assert right in problem.remedy
 
 
-def test_what_was_probably_meant_decides_what_else_is_wrong():
+def test_a_misspelt_environment_is_checked_by_its_likely_meaning():
     assert [v for v, _ in problems({"ENVIRONMENT": "prod"})] == [
         "ENVIRONMENT",
         "DATABASE_URL",
@@ -144,7 +144,7 @@ def test_what_was_probably_meant_decides_what_else_is_wrong():
     assert len(problems({"ENVIRONMENT": "nonsense"})) == 3
 
 
-def test_without_an_environment_the_rules_of_production_apply_and_a_warning_says_so():
+def test_the_default_environment_has_the_rules_of_production():
     assert [v for v, _ in problems()] == ["DATABASE_URL", "SECRET_KEY"]
     assert warnings()[0] == (
         "ENVIRONMENT",
@@ -161,24 +161,24 @@ def test_without_an_environment_the_rules_of_production_apply_and_a_warning_says
         ("development", []),
     ],
 )
-def test_what_is_required(environment, required):
+def test_required_settings_are_reported(environment, required):
     assert problems({"ENVIRONMENT": environment}) == [(name, "is not set") for name in required]
     empty = {"ENVIRONMENT": environment, "DATABASE_URL": "", "SECRET_KEY": ""}
     assert problems(empty) == [(name, "is set but empty") for name in required]
 
 
-def test_a_required_setting_may_stand_in_the_ini():
+def test_a_required_setting_may_be_in_the_ini_file():
     ini = {"combine_core.database_url": URL, "combine_core.secret_key": KEY}
     assert problems({"ENVIRONMENT": "staging"}, ini) == []
 
 
 @pytest.mark.parametrize("other", ["DATABSE_URL", "database_url", "DATABASE-URL", "DATABASEURL"])
-def test_a_misspelt_required_variable_is_pointed_out(other):
+def test_a_misspelt_required_variable_is_reported(other):
     found = problems({"ENVIRONMENT": "test", other: URL})
     assert found == [("DATABASE_URL", f"is not set, but {other} is, which is not a setting")]
 
 
-# The secret key
+# The secret key.
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_a_misspelt_required_variable_is_pointed_out(other):
     ],
 )
 @pytest.mark.parametrize("environment", ["staging", "production"])
-def test_a_weak_key_is_refused_where_others_depend_on_it(key, what, environment):
+def test_a_weak_key_is_rejected_in_deployments(key, what, environment):
     found = problems({**SOUND, "ENVIRONMENT": environment, "SECRET_KEY": key})
     assert found
     assert all(variable == "SECRET_KEY" for variable, _ in found)
@@ -212,11 +212,11 @@ def test_a_weak_key_is_a_warning_in_development():
 @pytest.mark.parametrize(
     "key", [KEY, "correct horse battery staple, and more", "0123456789abcdef" * 2]
 )
-def test_a_key_that_is_accepted(key):
+def test_a_strong_key_is_accepted(key):
     assert problems({**SOUND, "SECRET_KEY": key}) == []
 
 
-# Origins and the public address
+# Origins and the public address.
 
 
 def test_each_address_follows_from_the_other():
@@ -226,7 +226,7 @@ def test_each_address_follows_from_the_other():
     assert settings.public_url == "https://a.example"
 
 
-def test_without_addresses_it_is_this_machine_on_its_port(tmp_path):
+def test_the_default_address_is_this_machine_and_port(tmp_path):
     assert core({"PORT": "8123"}).public_url == "http://localhost:8123"
     assert core().allowed_origins == ("http://localhost:8000",)
     assert core({"PORT": "nonsense"}).public_url == "http://localhost:8000"
@@ -244,7 +244,7 @@ def test_in_production_a_missing_address_is_a_warning():
     assert warnings({**SOUND, "ALLOWED_ORIGINS": "https://combine.example.com"}) == []
 
 
-def test_a_public_url_that_is_no_allowed_origin():
+def test_a_public_url_must_be_an_allowed_origin():
     environ = {"PUBLIC_URL": "https://a.example", "ALLOWED_ORIGINS": "https://b.example"}
     (problem,) = checked({**SOUND, **environ}).problems
     assert (problem.variable, problem.fault) == ("PUBLIC_URL", "is missing from ALLOWED_ORIGINS")
@@ -254,7 +254,7 @@ def test_a_public_url_that_is_no_allowed_origin():
     assert [w.fault for w in development.warnings] == ["is missing from ALLOWED_ORIGINS"]
 
 
-def test_a_list_as_json_is_no_placeholder():
+def test_a_json_list_is_not_a_placeholder():
     (found,) = problems({**SOUND, "ALLOWED_ORIGINS": '["https://a.example"]'})
     assert found == ("ALLOWED_ORIGINS", "is in brackets")
 
@@ -270,7 +270,7 @@ def test_the_same_origin_written_differently_is_the_same():
 @pytest.mark.parametrize(
     ("environment", "refused"), [("production", True), ("staging", False), ("development", False)]
 )
-def test_plain_http_is_refused_in_production(environment, refused):
+def test_plain_http_is_rejected_in_production(environment, refused):
     environ = {**SOUND, "ENVIRONMENT": environment, "ALLOWED_ORIGINS": "http://a.example"}
     outcome = checked(environ)
     found = outcome.problems if refused else outcome.warnings
@@ -283,12 +283,12 @@ def test_plain_http_on_loopback_is_accepted(origin):
     assert problems({**SOUND, "PUBLIC_URL": origin}) == []
 
 
-# Sign-in
+# Sign-in.
 
 
 @pytest.mark.parametrize("environment", ["test", "staging", "production"])
 @pytest.mark.parametrize("where", ["environ", "ini"])
-def test_local_sign_in_stops_every_start_but_that_of_development(environment, where):
+def test_local_sign_in_is_rejected_outside_of_development(environment, where):
     environ = {**SOUND, "ENVIRONMENT": environment}
     ini = {}
     if where == "environ":
@@ -300,7 +300,7 @@ def test_local_sign_in_stops_every_start_but_that_of_development(environment, wh
     assert f"and this is {environment}" in problem.fault
 
 
-def test_local_sign_in_in_development():
+def test_local_sign_in_is_accepted_in_development():
     outcome = checked({"ENVIRONMENT": "development", "COMBINE_AUTH_LOCAL_SIGN_IN": "true"})
     assert outcome.problems == ()
     assert outcome.loaded.get(AuthSettings).local_sign_in is True
@@ -316,14 +316,14 @@ def test_client_id_and_secret_belong_together(vendor):
         (client_id, f"is not set, although {secret} is")
     ]
     assert faults({**SOUND, client_id: "4711.apps", secret: "GOCSPX-1"}) == []
-    # Set to a placeholder is not the same as not set.
+    # A placeholder is not the same as a missing value.
     (found,) = faults({**SOUND, client_id: "4711.apps", secret: "your-secret"})
     assert found == (secret, "still holds a placeholder")
 
 
 @pytest.mark.parametrize("environment", ["development", "test", "staging", "production"])
 @pytest.mark.parametrize("value", ["changeme", "'GOCSPX-1'", "  ", "${X}", "a b", "None", "x\t"])
-def test_the_service_starts_without_a_provider_whose_secret_is_no_secret(environment, value):
+def test_the_service_starts_without_a_provider_with_a_placeholder(environment, value):
     environ = {
         **SOUND,
         "ENVIRONMENT": environment,
@@ -341,7 +341,7 @@ def test_the_service_starts_without_a_provider_whose_secret_is_no_secret(environ
     assert row.value_shown == "(unusable)"
 
 
-def test_tenants():
+def test_tenants_are_checked():
     one = "72F988BF-86F1-41AF-91AB-2D7CD011DB47"
     other = "9188040d-6c67-4c5b-b112-36a304b66dad"
     outcome = checked({**SOUND, "MICROSOFT_TENANTS": f"{one}, {other} {one}"})
@@ -351,7 +351,7 @@ def test_tenants():
         assert found == ("MICROSOFT_TENANTS", "has an entry 2 that is not a tenant id")
 
 
-# The model
+# The model.
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ def test_tenants():
         ({"DEFAULT_MODEL": "openai/gpt-5"}, "openai/gpt-5"),
     ],
 )
-def test_the_default_model(environ, model):
+def test_the_default_model_depends_on_the_keys(environ, model):
     assert core({**SOUND, **environ}).default_model == model
 
 
@@ -377,7 +377,7 @@ def test_a_model_without_its_key_is_a_warning():
 
 
 @pytest.mark.parametrize("placeholder", ["changeme", "${ANTHROPIC_API_KEY}", "sk-ant-..."])
-def test_in_development_a_placeholder_counts_as_not_set(placeholder):
+def test_a_placeholder_counts_as_missing_in_development(placeholder):
     environ = {
         "ENVIRONMENT": "development",
         "ANTHROPIC_API_KEY": placeholder,
@@ -395,7 +395,7 @@ def test_in_development_a_placeholder_counts_as_not_set(placeholder):
     assert {p.variable for p in refused.problems} == set(environ) - {"ENVIRONMENT"}
 
 
-# All together
+# Reports of several problems.
 
 
 def test_every_problem_is_in_one_log_line_and_in_the_exception(caplog):
@@ -447,12 +447,12 @@ def test_empty_quotes_count_as_not_set(value):
 
 
 @pytest.mark.parametrize("environment", ["development", "production"])
-def test_what_cannot_be_used_stops_development_too(environment):
+def test_unusable_values_are_errors_in_development(environment):
     environ = {**SOUND, "ENVIRONMENT": environment, "DB_POOL_SIZE": "many"}
     assert problems(environ) == [("DB_POOL_SIZE", "is not a whole number")]
 
 
-def test_a_problem_says_where_it_stands(tmp_path):
+def test_a_problem_names_its_source(tmp_path):
     found = problems(SOUND, {"combine_core.log_level": "loud"})
     assert found[0][1].startswith("(as combine_core.log_level) is not one of debug")
     found = problems(SOUND, env_file="LOG_LEVEL=loud", tmp_path=tmp_path)
@@ -461,12 +461,12 @@ def test_a_problem_says_where_it_stands(tmp_path):
     assert found[0][1].startswith("(in .env as COMBINE_CORE_LOG_LEVEL) is not one of debug")
 
 
-def test_a_broken_env_file_is_a_problem_beside_the_others(tmp_path):
+def test_a_broken_env_file_is_reported_with_the_others(tmp_path):
     found = problems({"ENVIRONMENT": "test"}, env_file="A=1\nnonsense\n", tmp_path=tmp_path)
     assert found == [(".env", "has a line 2 that cannot be read"), ("DATABASE_URL", "is not set")]
 
 
-# What is handed out
+# The loaded settings.
 
 
 def test_settings_cannot_be_changed():
@@ -474,25 +474,25 @@ def test_settings_cannot_be_changed():
         core(SOUND).db_pool_size = 3  # type: ignore[misc]
 
 
-def test_settings_of_an_add_on_that_was_not_loaded():
+def test_settings_of_an_unloaded_add_on_are_an_error():
     loaded = load_all({}, None, SOUND, [CoreSettings])
     with pytest.raises(LookupError, match="combine_auth were not loaded"):
         loaded.get(AuthSettings)
 
 
-def test_constructing_settings_reads_nothing(monkeypatch):
+def test_constructing_settings_reads_no_environment(monkeypatch):
     monkeypatch.setenv("DB_POOL_SIZE", "77")
     monkeypatch.setenv("db_pool_size", "77")
     assert CoreSettings().db_pool_size == 5
     assert CoreSettings(db_pool_size="6").db_pool_size == 6
 
 
-def test_without_a_database_there_is_no_url():
+def test_the_url_is_empty_without_a_database():
     with pytest.raises(LookupError):
         _ = CoreSettings().sqlalchemy_url
 
 
-def test_a_value_found_later_is_put_in_with_its_source():
+def test_a_value_found_later_is_added_with_its_source():
     loaded = load_all({}, None, {"ENVIRONMENT": "development"}, [CoreSettings, AuthSettings])
     more = loaded.replaced(CoreSettings, "embedded database", database_url=URL)
     assert more.get(CoreSettings).sqlalchemy_url == URL.replace("://", "+psycopg2://")
@@ -526,7 +526,7 @@ def test_no_representation_shows_a_secret():
         assert "in-the-vault-7" not in text
 
 
-# Mail
+# Mail.
 
 MAIL = {**SOUND, "SMTP_HOST": "smtp.example.com", "MAIL_FROM": "combine@example.com"}
 PASSWORD = {"SMTP_USER": "combine", "SMTP_PASSWORD": "correct-horse-staple"}
@@ -536,7 +536,7 @@ def test_mail_is_off_without_a_server():
     assert core(SOUND).smtp_host is None
 
 
-def test_mail_is_encrypted_unless_said_otherwise():
+def test_mail_is_encrypted_by_default():
     assert (core(MAIL).smtp_port, core(MAIL).smtp_tls) == (587, "starttls")
 
 
@@ -555,7 +555,7 @@ def test_mail_is_encrypted_unless_said_otherwise():
         ),
     ],
 )
-def test_what_is_wrong_with_mail(given, found):
+def test_invalid_mail_settings_are_reported(given, found):
     assert problems({**MAIL, **given}) == [found]
 
 

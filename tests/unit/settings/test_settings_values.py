@@ -1,4 +1,4 @@
-"""Numbers, sizes, switches, names, origins and base URLs: nothing is guessed."""
+"""Tests that numbers, sizes, switches, names, origins and base URLs are parsed strictly."""
 
 from contextlib import suppress
 from enum import StrEnum
@@ -23,7 +23,7 @@ from combine_core.settings.values import (
 
 
 @pytest.mark.parametrize(("text", "number"), [("1", 1), ("007", 7), ("500", 500)])
-def test_whole_numbers(text, number):
+def test_whole_numbers_are_parsed(text, number):
     assert whole(1, 500)(text) == number
 
 
@@ -31,13 +31,13 @@ def test_whole_numbers(text, number):
     "text",
     ["", "x", "5.0", "5,0", "1_000", "+5", "0x10", "\u0665", "1e3", " 5", "5 ", "--5", "9" * 5000],
 )
-def test_texts_that_are_not_whole_numbers(text):
+def test_other_texts_are_not_whole_numbers(text):
     with pytest.raises(Unusable, match="not a whole number"):
         whole(1, 500)(text)
 
 
 @pytest.mark.parametrize("text", ["0", "501", "-5", "999999999999999"])
-def test_whole_numbers_out_of_range(text):
+def test_whole_numbers_out_of_range_are_rejected(text):
     with pytest.raises(Unusable) as raised:
         whole(1, 500)(text)
     (finding,) = raised.value.findings
@@ -49,35 +49,35 @@ def test_whole_numbers_out_of_range(text):
     ("text", "number"),
     [("1024", 1024), ("1k", 1024), ("10m", 10 * 1024**2), ("10M", 10 * 1024**2), ("2K", 2048)],
 )
-def test_sizes(text, number):
+def test_sizes_are_parsed(text, number):
     assert size(1024, 1024**3)(text) == number
 
 
 @pytest.mark.parametrize("text", ["", "10mb", "10 m", "1.5m", "m", "-1k", "10g", "1e6"])
-def test_texts_that_are_not_sizes(text):
+def test_other_texts_are_not_sizes(text):
     with pytest.raises(Unusable, match="not a size"):
         size(1024, 1024**3)(text)
 
 
 @pytest.mark.parametrize("text", ["1023", "0", "1025m"])
-def test_sizes_out_of_range(text):
+def test_sizes_out_of_range_are_rejected(text):
     with pytest.raises(Unusable) as raised:
         size(1024, 1024**3)(text)
     assert "write 1k to 1024m" in raised.value.findings[0].remedy
 
 
 @pytest.mark.parametrize("text", ["true", "True", "yes", "ON", "1"])
-def test_on(text):
+def test_switches_can_be_on(text):
     assert switch(text) is True
 
 
 @pytest.mark.parametrize("text", ["false", "FALSE", "no", "off", "0"])
-def test_off(text):
+def test_switches_can_be_off(text):
     assert switch(text) is False
 
 
 @pytest.mark.parametrize("text", ["", "t", "maybe", "2", "tru e", "enabled"])
-def test_neither_on_nor_off(text):
+def test_other_texts_are_not_switches(text):
     with pytest.raises(Unusable, match="neither true nor false"):
         switch(text)
 
@@ -87,7 +87,7 @@ class Colour(StrEnum):
     BLUE = "blue"
 
 
-def test_names():
+def test_names_are_parsed():
     assert one_of(Colour)("red") is Colour.RED
     assert one_of(Colour, any_case=True)("BLUE") is Colour.BLUE
     with pytest.raises(Unusable, match="not one of red, blue"):
@@ -95,24 +95,24 @@ def test_names():
 
 
 @pytest.mark.parametrize("text", ["a b", "a\tb", "a\u00a0b"])
-def test_more_than_one_word(text):
+def test_several_words_are_rejected(text):
     with pytest.raises(Unusable):
         one_word(text)
 
 
 @pytest.mark.parametrize("text", ['["a", "b"]', "(a b)", "{a}"])
-def test_no_brackets_around_a_list(text):
+def test_brackets_around_a_list_are_rejected(text):
     with pytest.raises(Unusable, match="in brackets"):
         words(text)
 
 
-def test_words():
+def test_words_are_parsed():
     assert words(" a, b\n c ,,d") == ("a", "b", "c", "d")
 
 
 @given(st.text())
 @settings(deadline=None)
-def test_nothing_but_unusable_is_raised(text):
+def test_no_other_error_is_raised(text):
     for parse in (whole(0, 9), size(1, 9), switch, one_of(Colour), one_word):
         with suppress(Unusable):
             parse(text)
@@ -131,7 +131,7 @@ def test_nothing_but_unusable_is_raised(text):
         ("http://my_host", "http://my_host"),
     ],
 )
-def test_an_origin_as_browsers_send_it(text, plain):
+def test_an_origin_is_normalized_like_in_browsers(text, plain):
     assert origin(text) == plain
 
 
@@ -167,7 +167,7 @@ def test_an_origin_as_browsers_send_it(text, plain):
         ("https://a .b", "space", "scheme://host"),
     ],
 )
-def test_texts_that_are_not_origins(text, what, remedy):
+def test_other_texts_are_not_origins(text, what, remedy):
     with pytest.raises(Unusable) as raised:
         origin(text)
     (finding,) = raised.value.findings
@@ -175,7 +175,7 @@ def test_texts_that_are_not_origins(text, what, remedy):
     assert remedy in finding.remedy
 
 
-def test_credentials_are_not_repeated():
+def test_credentials_are_not_shown():
     with pytest.raises(Unusable) as raised:
         origin("https://canary:canary@a.example/")
     assert "canary" not in repr(raised.value.findings)
@@ -184,11 +184,11 @@ def test_credentials_are_not_repeated():
 @pytest.mark.parametrize(
     "text", ["https://a.b,https://c.d", "https://a.b https://c.d", "https://a.b,\n https://c.d,"]
 )
-def test_a_list_of_origins(text):
+def test_a_list_of_origins_is_parsed(text):
     assert origins(text) == ("https://a.b", "https://c.d")
 
 
-def test_each_wrong_entry_is_named_by_its_number():
+def test_each_invalid_entry_is_named_by_its_number():
     with pytest.raises(Unusable) as raised:
         origins("https://a.b, https://c.d/, https://e.f, *")
     assert [finding.fault for finding in raised.value.findings] == [
@@ -197,7 +197,7 @@ def test_each_wrong_entry_is_named_by_its_number():
     ]
 
 
-def test_a_list_of_nothing():
+def test_an_empty_list_is_rejected():
     with pytest.raises(Unusable, match="no origin"):
         origins(", ,")
 
@@ -210,7 +210,7 @@ def test_a_list_of_nothing():
         ("https://LLM.example.com", "https://llm.example.com"),
     ],
 )
-def test_a_base_url(text, plain):
+def test_a_base_url_is_parsed(text, plain):
     assert base_url(text) == plain
 
 
@@ -218,7 +218,7 @@ def test_a_base_url(text, plain):
     "text",
     ["llm.example.com/v1", "https://a/v1?key=x", "https://a/#x", "https://k@a/v1", "file:///v1"],
 )
-def test_texts_that_are_not_base_urls(text):
+def test_other_texts_are_not_base_urls(text):
     with pytest.raises(Unusable):
         base_url(text)
 
@@ -237,13 +237,13 @@ def test_texts_that_are_not_base_urls(text):
         ("notlocalhost", False),
     ],
 )
-def test_loopback(host, expected):
+def test_loopback_is_recognized(host, expected):
     assert is_loopback(host) is expected
 
 
 @given(st.text() | st.text().map(lambda t: f"https://{t}"))
 @settings(deadline=None)
-def test_urls_raise_nothing_but_unusable_and_what_is_accepted_is_stable(text):
+def test_accepted_urls_are_stable_and_others_rejected(text):
     for parse in (origin, base_url):
         with suppress(Unusable):
             plain = parse(text)

@@ -1,4 +1,4 @@
-"""The comparison of two texts."""
+"""Tests the comparison of two texts."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +9,7 @@ lines = st.lists(st.sampled_from(["a", "b", "c", ""]), max_size=12).map("\n".joi
 
 
 @given(lines, lines)
-def test_each_line_stands_where_it_says(old, new):
+def test_each_line_is_at_its_position(old, new):
     before, after = (text.removesuffix("\n").split("\n") for text in (old, new))
     found = compare_texts(old, new)
     shown = [line for passage in found.passages for line in passage]
@@ -19,7 +19,7 @@ def test_each_line_stands_where_it_says(old, new):
     removed = {line.old for line in shown if line.new is None}
     added = {line.new for line in shown if line.old is None}
     assert (len(removed), len(added)) == (found.removed, found.added)
-    # What is neither removed nor added is the same in both.
+    # All other lines are the same in both texts.
     assert [text for number, text in enumerate(before, 1) if number not in removed] == [
         text for number, text in enumerate(after, 1) if number not in added
     ]
@@ -40,6 +40,6 @@ def test_a_passage_has_two_lines_of_context():
     ]
 
 
-def test_a_line_break_at_the_end_is_no_line():
+def test_a_final_line_break_is_not_a_line():
     assert compare_texts("a\nb\n", "a\nb").passages == []
     assert compare_texts("a\n", "a\nb\n").added == 1

@@ -1,4 +1,4 @@
-"""An address has one spelling."""
+"""Tests that an email address has one spelling."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from combine_core.users import InvalidEmail, clean_email, is_reserved
         ("a@b_c.de", "a@b_c.de"),
     ],
 )
-def test_one_spelling(written: str, clean: str) -> None:
+def test_an_address_has_one_spelling(written: str, clean: str) -> None:
     assert clean_email(written) == clean
 
 
@@ -34,6 +34,6 @@ def test_the_spelling_of_any_text_is_stable(text: str) -> None:
 
 
 @pytest.mark.parametrize("email", ["a@localhost", "a@x.test", "a@unverified.invalid", "a@b.LOCAL"])
-def test_reserved_domains(email: str) -> None:
+def test_reserved_domains_are_recognized(email: str) -> None:
     assert is_reserved(email)
     assert not is_reserved("a@example.com")

@@ -1,4 +1,4 @@
-"""Memory against the limits of control groups, in trees of files made for the test."""
+"""Tests the memory check against the limits of control groups, with simulated files of the kernel."""
 
 import pytest
 
@@ -13,7 +13,7 @@ NO_LIMIT_V1 = "9223372036854771712"
 
 
 class Machine:
-    """The part of ``/proc`` and ``/sys`` that is looked at."""
+    """The files in ``/proc`` and ``/sys`` that the check reads."""
 
     def __init__(self, root):
         self.root = root
@@ -54,7 +54,7 @@ def machine(tmp_path):
     return Machine(tmp_path)
 
 
-def test_version_2_in_a_container(machine):
+def test_a_limit_of_version_2_is_read(machine):
     machine.process("0::/", V2_MOUNT.format(root="/", point="/sys/fs/cgroup"))
     machine.v2("sys/fs/cgroup", 100 * MIB, 60 * MIB, inactive=20 * MIB, kills=2)
     seen = machine.check()
@@ -72,29 +72,30 @@ def test_version_2_in_a_container(machine):
     ("used", "status", "cause"),
     [(84, "healthy", None), (85, "degraded", "memory_high"), (95, "failing", "memory_full")],
 )
-def test_near_the_limit(machine, used, status, cause):
+def test_usage_near_the_limit_is_reported(machine, used, status, cause):
     machine.process("0::/", V2_MOUNT.format(root="/", point="/sys/fs/cgroup"))
     machine.v2("sys/fs/cgroup", 100 * MIB, used * MIB)
     seen = machine.check()
     assert (seen.status, seen.cause) == (status, cause)
 
 
-def test_the_group_above_has_the_limit(machine):
+def test_the_limit_of_a_parent_group_is_read(machine):
     machine.process("0::/pod/app", V2_MOUNT.format(root="/", point="/sys/fs/cgroup"))
     machine.v2("sys/fs/cgroup/pod/app", "max", 50 * MIB)
     machine.v2("sys/fs/cgroup/pod", 100 * MIB, 97 * MIB)
     assert machine.check().cause == "memory_full"
 
 
-def test_the_nearest_to_its_limit_counts(machine):
+def test_the_group_nearest_to_its_limit_counts(machine):
     machine.process("0::/pod/app", V2_MOUNT.format(root="/", point="/sys/fs/cgroup"))
     machine.v2("sys/fs/cgroup/pod/app", 200 * MIB, 180 * MIB)
     machine.v2("sys/fs/cgroup/pod", 1000 * MIB, 500 * MIB)
     assert machine.check().data["limit_bytes"] == 200 * MIB
 
 
-def test_a_container_that_sees_the_path_of_the_host(machine):
-    # No cgroup namespace: only the container's own group is mounted, the path is the host's.
+def test_a_path_of_the_host_is_resolved(machine):
+    # Without a cgroup namespace, only the group of the container is mounted, and the path is that
+    # of the host.
     machine.process(
         "5:memory:/docker/4711\n0::/docker/4711",
         V1_MOUNT.format(root="/docker/4711", point="/sys/fs/cgroup/memory"),
@@ -104,7 +105,7 @@ def test_a_container_that_sees_the_path_of_the_host(machine):
     assert (seen.data["used_bytes"], seen.data["oom_kills"]) == (40 * MIB, 3)
 
 
-def test_version_1_with_groups_inside_each_other(machine):
+def test_nested_limits_of_version_1_are_read(machine):
     machine.process(
         "9:cpu,cpuacct:/other\n5:memory:/a/b",
         V1_MOUNT.format(root="/", point="/sys/fs/cgroup/memory"),
@@ -115,7 +116,7 @@ def test_version_1_with_groups_inside_each_other(machine):
     assert machine.check().data["limit_bytes"] == 100 * MIB
 
 
-def test_no_limit_means_the_machine(machine):
+def test_the_memory_of_the_machine_is_the_limit_without_a_group(machine):
     machine.process("0::/app", V2_MOUNT.format(root="/", point="/sys/fs/cgroup"))
     machine.v2("sys/fs/cgroup/app", "max", 50 * MIB)
     machine.memory(1000 * MIB, 100 * MIB)
@@ -125,40 +126,40 @@ def test_no_limit_means_the_machine(machine):
     assert "of the machine" in seen.detail
 
 
-def test_a_group_that_is_gone_leaves_the_one_above(machine):
+def test_a_missing_group_leaves_its_parent(machine):
     machine.process("0::/was/here", V2_MOUNT.format(root="/", point="/sys/fs/cgroup"))
     machine.v2("sys/fs/cgroup", 100 * MIB, 10 * MIB)
     assert machine.check().data["limit_bytes"] == 100 * MIB
 
 
-def test_no_path_leads_out_of_the_mount(machine):
+def test_paths_outside_of_the_mount_are_ignored(machine):
     machine.process("0::/../../x", V2_MOUNT.format(root="/", point="/sys/fs/cgroup"))
     machine.v2("x", 1, 1)
     machine.v2("sys/fs/cgroup", 100 * MIB, 10 * MIB)
     assert machine.check().data["limit_bytes"] == 100 * MIB
 
 
-def test_a_mount_point_with_a_space(machine):
+def test_a_mount_point_may_contain_a_space(machine):
     machine.process("0::/", V2_MOUNT.format(root="/", point="/mnt/c\\040g"))
     machine.v2("mnt/c g", 100 * MIB, 10 * MIB)
     assert machine.check().data["limit_bytes"] == 100 * MIB
 
 
 @pytest.mark.parametrize("garbage", ["", "nonsense", "0::", "::::", "a - b", "1 2 - cgroup2"])
-def test_garbage_is_no_limit(machine, garbage):
+def test_invalid_limits_are_ignored(machine, garbage):
     machine.process(garbage, garbage)
     machine.write("proc/meminfo", garbage)
     seen = machine.check()
     assert (seen.status, seen.cause) == ("degraded", "not_measurable")
 
 
-def test_a_limit_of_nothing_is_full(machine):
+def test_a_limit_of_zero_is_full(machine):
     machine.process("0::/", V2_MOUNT.format(root="/", point="/sys/fs/cgroup"))
     machine.v2("sys/fs/cgroup", 0, 10)
     assert machine.check().cause == "memory_full"
 
 
-def test_this_machine():
+def test_the_check_works_on_this_machine():
     memory = tightest()
     assert memory is not None
     assert memory.used > 0
@@ -166,6 +167,6 @@ def test_this_machine():
 
 
 @pytest.mark.parametrize("wrong", [{"warn_percent": 0}, {"max_percent": 101}])
-def test_wrong_arguments(wrong):
+def test_invalid_arguments_are_rejected(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         MemoryLimit(**wrong)

@@ -1,4 +1,4 @@
-"""Whatever is given, the answer is a clear one: a value or a `ValueError`, and never megabytes."""
+"""Tests that any input gives a value or a short `ValueError`."""
 
 import pytest
 from hypothesis import example, given, settings
@@ -11,7 +11,7 @@ from combine_health.cli.result import MOST_BYTES, CommandResult, InputError, ren
 
 
 def outcome(function, given):
-    """What the function returns, or the text of its refusal."""
+    """Return the result of the function, or the text of its error."""
     try:
         return function(given), None
     except (ValueError, InputError) as error:
@@ -21,7 +21,7 @@ def outcome(function, given):
 @settings(deadline=None)
 @example("HTTP://¯")
 @given(st.text(max_size=200) | st.text(max_size=50).map(lambda text: f"http://{text}"))
-def test_a_url_is_taken_apart_or_refused(url):
+def test_any_url_is_parsed_or_rejected(url):
     target, refusal = outcome(parse, url)
     if refusal is not None:
         assert len(url) < 8 or url not in refusal
@@ -34,7 +34,7 @@ def test_a_url_is_taken_apart_or_refused(url):
 
 @settings(deadline=None)
 @given(st.text(alphabet="0123456789smhd -.", max_size=20))
-def test_a_duration_is_within_bounds_or_refused(text):
+def test_any_duration_is_in_range_or_rejected(text):
     length, refusal = outcome(duration, text)
     if refusal is not None:
         assert "--for" in refusal
@@ -44,14 +44,14 @@ def test_a_duration_is_within_bounds_or_refused(text):
 
 @settings(deadline=None)
 @given(st.binary(max_size=300) | st.binary(max_size=60).map(lambda tail: b"\x30\x82\x01" + tail))
-def test_bytes_are_a_certificate_or_not(data):
+def test_any_bytes_are_a_certificate_or_rejected(data):
     with pytest.raises(CertificateError):
         validity(data)
 
 
 @settings(deadline=None)
 @given(st.text(max_size=200))
-def test_a_text_holds_certificates_or_not(text):
+def test_any_text_contains_certificates_or_is_rejected(text):
     for block in (text, f"-----BEGIN CERTIFICATE-----{text}-----END CERTIFICATE-----"):
         found, refusal = outcome(lambda text: list(certificates(text)), block)
         assert refusal == "not base64" or all(isinstance(der, bytes) for der in found)
@@ -59,7 +59,7 @@ def test_a_text_holds_certificates_or_not(text):
 
 @settings(deadline=None)
 @given(st.text(max_size=5000), st.lists(st.text(max_size=3000), max_size=60))
-def test_what_is_printed_fits_into_what_docker_keeps(headline, more):
+def test_the_output_fits_into_the_limit_of_docker(headline, more):
     text = render(CommandResult(ok=False, headline=headline, more=more))
     assert len(text.encode("ascii", "backslashreplace")) <= MOST_BYTES
     assert len(text.encode()) <= MOST_BYTES

@@ -1,4 +1,4 @@
-"""Open files and the clock."""
+"""Tests the checks of open files and of the clock."""
 
 import os
 import resource
@@ -32,20 +32,20 @@ def test_open_files_are_counted():
         (None, "degraded", "not_measurable"),
     ],
 )
-def test_open_files_against_the_limit(found, status, cause):
+def test_open_files_near_the_limit_are_reported(found, status, cause):
     seen = run_check(OpenFiles(read=lambda: found))
     assert (seen.status, seen.cause) == (status, cause)
     if found:
         assert seen.data["open"] == found[0]
 
 
-def test_open_files_of_this_process():
+def test_open_files_of_this_process_are_counted():
     seen = run_check(OpenFiles())
     assert seen.data["open"] > 2
 
 
 class Clocks:
-    """A wall clock that can be set, and one that cannot."""
+    """A wall clock that a test can set, and a monotonic clock that it cannot."""
 
     def __init__(self):
         self.wall = EARLIEST + 1_000_000.0
@@ -65,13 +65,13 @@ def clocks():
     return clocks
 
 
-def test_a_steady_clock(clocks):
+def test_a_steady_clock_is_healthy(clocks):
     for _ in range(5):
         assert clocks.after(10, jump=0.01).status == "healthy"
 
 
 @pytest.mark.parametrize("jump", [3600.0, -3600.0, 1.5, -1.5])
-def test_a_jump_is_told_for_a_while(clocks, jump):
+def test_a_clock_change_is_reported_for_some_time(clocks, jump):
     seen = clocks.after(10, jump=jump)
     assert (seen.status, seen.cause) == ("degraded", "clock_jumped")
     assert seen.data["jump_seconds"] == pytest.approx(jump)
@@ -79,23 +79,23 @@ def test_a_jump_is_told_for_a_while(clocks, jump):
     assert clocks.after(2).status == "healthy"
 
 
-def test_a_pause_of_the_process_is_no_jump(clocks):
+def test_a_pause_of_the_process_is_not_a_clock_change(clocks):
     assert clocks.after(7200).status == "healthy"
 
 
-def test_a_clock_that_was_never_set(clocks):
+def test_an_unset_clock_is_reported(clocks):
     clocks.wall = 0.0
     seen = clocks.check(None)
     assert (seen.status, seen.cause) == ("degraded", "clock_not_set")
     assert seen.data == {"shows": "1970-01-01"}
 
 
-def test_the_clock_of_this_machine():
+def test_the_clock_of_this_machine_is_healthy():
     assert steady() <= steady()
     assert run_check(ClockJumps()).status == "healthy"
 
 
 @pytest.mark.parametrize("wrong", [{"max_jump": 0}, {"remember": -1}])
-def test_wrong_arguments(wrong):
+def test_invalid_arguments_are_rejected(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         ClockJumps(**wrong)

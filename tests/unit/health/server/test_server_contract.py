@@ -1,4 +1,4 @@
-"""What the server relies on in waitress, partly private: an update must keep it."""
+"""Tests the private parts of waitress that the server uses. An update must keep them."""
 
 import inspect
 import socket
@@ -33,11 +33,11 @@ def source(function):
     return inspect.getsource(function)
 
 
-def test_the_version_that_was_read():
+def test_the_version_of_waitress_is_known():
     assert version("waitress").split(".")[0] == "3"
 
 
-def test_a_dispatcher_of_our_own_is_taken():
+def test_waitress_accepts_our_dispatcher():
     parameters = inspect.signature(server.create_server).parameters
     assert {"application", "map", "_dispatcher"} <= set(parameters)
     given = ThreadedTaskDispatcher()
@@ -66,7 +66,7 @@ def test_the_dispatcher_keeps_its_jobs_in_a_deque_under_its_lock():
 
 
 def test_a_channel_adds_its_task_under_its_lock():
-    """From the I/O thread where it was idle, and from `service` for the next request."""
+    """The I/O thread does this for an idle channel, and `service` for the next request."""
     for function, call in (
         (HTTPChannel.received, "self.server.add_task(self)"),
         (HTTPChannel.service, "self.server.add_task(self)"),
@@ -76,7 +76,7 @@ def test_a_channel_adds_its_task_under_its_lock():
     assert "if len(self.requests) == 1:" in source(HTTPChannel.received)
 
 
-def test_the_parts_of_a_channel_that_an_answer_needs():
+def test_a_channel_has_the_parts_that_a_response_needs():
     ours, theirs = socket.socketpair()
     sockets: dict = {}
     loop = Loop(sockets, wasyncore.read, wasyncore.write)
@@ -106,7 +106,7 @@ def test_the_parts_of_a_channel_that_an_answer_needs():
     loop.close()
 
 
-def test_the_classes_are_replaced_where_waitress_looks_for_them():
+def test_the_classes_of_waitress_can_be_replaced():
     assert issubclass(HTTPChannel.parser_class, HTTPRequestParser)
     assert HTTPChannel.task_class is WSGITask
     assert (Channel.parser_class, Channel.task_class) == (Parser, Task)
@@ -120,7 +120,7 @@ def test_the_headers_are_written_before_the_body_unless_that_is_done():
     assert body.index("self.wrote_header = True") < body.index("channel.write_soon(towrite)")
 
 
-def test_the_parts_of_a_parsed_request_that_the_lane_reads():
+def test_a_parsed_request_has_the_parts_that_the_lane_reads():
     parser = Parser(Adjustments())
     data = b"GET /health?x HTTP/1.1\r\nX-Some: 1\r\nConnection: close\r\n\r\n"
     assert parser.received(data) == len(data)
@@ -132,14 +132,14 @@ def test_the_parts_of_a_parsed_request_that_the_lane_reads():
 
 
 def test_waitress_still_waits_for_a_body_that_never_comes():
-    """When this fails, `Parser` is no longer needed."""
+    """If this test fails, `Parser` is no longer needed."""
     parser = HTTPRequestParser(Adjustments())
     parser.received(b"GET / HTTP/1.1\r\nExpect: 100-continue\r\n\r\n")
     assert parser.completed
     assert parser.expect_continue
 
 
-def test_our_loop_can_have_events_handled():
+def test_our_loop_can_dispatch_events():
     sockets: dict = {}
     wake = trigger.trigger(sockets)
     assert list(sockets) == [wake.socket.fileno()]
@@ -153,8 +153,8 @@ def test_our_loop_can_have_events_handled():
     loop.close()
 
 
-def test_a_finished_request_wakes_the_loop_after_all_else():
-    """So the loop finds the connection as it will stay."""
+def test_a_finished_request_wakes_the_loop_last():
+    """Therefore the loop sees the final state of the connection."""
     body = source(HTTPChannel.service)
     call = body.index("self.server.pull_trigger()")
     assert body.rindex("self.requests.pop(0)") < call
@@ -162,7 +162,7 @@ def test_a_finished_request_wakes_the_loop_after_all_else():
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "127.0.0.1:0 127.0.0.2:0"])
-def test_a_server_without_the_add_on_and_outside_the_main_thread(listen):
+def test_a_server_runs_without_the_add_on_in_another_thread(listen):
     threads = threading.active_count()
     served = Server(application, {"listen": listen, "threads": 3}, OWN)
     thread = threading.Thread(target=served.run)
@@ -183,7 +183,7 @@ def test_a_server_without_the_add_on_and_outside_the_main_thread(listen):
             socket.create_connection((host, int(port)), timeout=PATIENCE)
 
 
-def test_a_server_that_breaks_closes_what_it_opened():
+def test_a_failing_server_closes_its_sockets():
     served = Server(application, {"listen": "127.0.0.1:0"}, OWN)
 
     def broken(_finishing):
@@ -197,10 +197,10 @@ def test_a_server_that_breaks_closes_what_it_opened():
         socket.create_connection((host, int(port)), timeout=PATIENCE)
 
 
-def test_a_server_can_be_told_to_end_after_it_has_ended():
-    """The loop may end between the order and the wake-up call, whose descriptor is closed then."""
+def test_stopping_an_ended_server_is_harmless():
+    """The loop may end between the call and the wake-up, which then finds a closed descriptor."""
     served = Server(application, {"listen": "127.0.0.1:0"}, OWN)
     served.terminate()
     served.run()
-    with socket.socket():  # gets the lowest free descriptor, perhaps the one of the trigger
+    with socket.socket():  # this gets the lowest free descriptor, perhaps the one of the trigger
         served.terminate()

@@ -1,4 +1,4 @@
-"""The phases of the server's end, throttled logging, and the limit of open files."""
+"""Tests the shutdown phases of the server, log throttling, and the limit of open files."""
 
 import logging
 import signal
@@ -33,7 +33,7 @@ def at(drain, clock, now):
     return drain.phase
 
 
-def test_sigterm(drain, clock):
+def test_sigterm_starts_the_drain(drain, clock):
     assert at(drain, clock, 100) is Phase.SERVING
     assert drain.left == float("inf")
     drain.terminate()
@@ -47,7 +47,7 @@ def test_sigterm(drain, clock):
     assert drain.left == 0
 
 
-def test_sigint(drain, clock):
+def test_sigint_skips_the_drain(drain, clock):
     drain.interrupt()
     assert drain.phase is Phase.FINISHING
     assert at(drain, clock, 4.9) is Phase.FINISHING
@@ -56,23 +56,23 @@ def test_sigint(drain, clock):
 
 @pytest.mark.parametrize("first", ["terminate", "interrupt"])
 @pytest.mark.parametrize("second", ["terminate", "interrupt"])
-def test_a_second_signal(drain, first, second):
+def test_a_second_signal_ends_the_drain(drain, first, second):
     getattr(drain, first)()
     getattr(drain, second)()
     assert drain.phase is Phase.OVER
 
 
-def test_nothing_to_wait_for(clock):
+def test_an_idle_server_does_not_wait(clock):
     drain = Drain(wait=0, stop=0, clock=clock)
     assert drain.phase is Phase.SERVING
     drain.terminate()
     assert drain.phase is Phase.OVER
 
 
-def test_signals_are_taken_and_given_back():
+def test_signal_handlers_are_restored():
     said = []
     term = signal.getsignal(signal.SIGTERM)
-    # Ignored if the suite runs as a background job of a shell.
+    # The signals are ignored if the suite runs as a background job of a shell.
     interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with on_signals(lambda: said.append("term"), lambda: said.append("int")):
@@ -88,7 +88,7 @@ def test_signals_are_taken_and_given_back():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
-def test_a_signal_that_is_ignored_stays_so(number):
+def test_an_ignored_signal_stays_ignored(number):
     def fail():
         pytest.fail("it was ignored")
 
@@ -101,7 +101,7 @@ def test_a_signal_that_is_ignored_stays_so(number):
         signal.signal(number, before)
 
 
-def test_another_thread_leaves_the_signals_alone():
+def test_another_thread_does_not_change_signal_handlers():
     before = signal.getsignal(signal.SIGTERM)
     seen = []
 
@@ -115,7 +115,7 @@ def test_another_thread_leaves_the_signals_alone():
     assert seen == [before]
 
 
-def test_one_line_of_a_kind_in_ten_seconds(clock, caplog):
+def test_repeated_lines_are_throttled(clock, caplog):
     log = ThrottledLog(logging.getLogger("some"), clock=clock)
     for number in range(50):
         log.warning("depth is %d", number)
@@ -169,12 +169,12 @@ class Limits:
         (Limits(100, 100), 25, 100),
     ],
 )
-def test_room_for_connections(monkeypatch, limits, room, soft):
+def test_the_limit_of_open_files_is_raised(monkeypatch, limits, room, soft):
     monkeypatch.setitem(__import__("sys").modules, "resource", limits)
     assert reserve_descriptors(20_000) == room
     assert limits.limits[0] == soft
 
 
-def test_a_system_without_limits(monkeypatch):
+def test_a_system_may_have_no_limits(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "resource", None)
     assert reserve_descriptors(20_000) == 20_000

@@ -1,4 +1,4 @@
-"""Which requests the lane takes, and the bytes of its answers."""
+"""Tests which requests the lane accepts, and the bytes of its responses."""
 
 from types import SimpleNamespace
 
@@ -39,7 +39,7 @@ class Clock:
 
 
 class Source:
-    """Stands for a mount. It knows two probes."""
+    """Replaces a mount. It knows two probes."""
 
     path = prefix = ""
 
@@ -88,7 +88,7 @@ def plain(path="/health", method="GET", version="1.1", **headers):
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def test_an_answer_in_full(lane):
+def test_a_complete_response(lane):
     assert lane.recognise(plain("/health/ready")) == (
         b"HTTP/1.1 503 Service Unavailable\r\n"
         b"Cache-Control: no-store\r\n"
@@ -106,7 +106,7 @@ def test_an_answer_in_full(lane):
     assert lane.recognise(plain("/health/ready")).data == head.data + DOWN.body
 
 
-def test_the_server_header_can_be_left_out(make):
+def test_the_server_header_can_be_omitted(make):
     assert b"Server" not in make(ident=None).recognise(plain()).data
 
 
@@ -121,7 +121,7 @@ def test_the_server_header_can_be_left_out(make):
         ("1.0", "Keep-Alive", b"Keep-Alive", False),
     ],
 )
-def test_persistence(lane, version, connection, said, close):
+def test_connections_are_kept_open_as_requested(lane, version, connection, said, close):
     headers = {} if connection is None else {"Connection": connection}
     answer = lane.recognise(plain(version=version, **headers))
     assert answer.close is close
@@ -134,7 +134,7 @@ def test_persistence(lane, version, connection, said, close):
     assert b"\r\nConnection: close\r\n" in last.data
 
 
-def test_the_answer_is_never_older_than_the_second_or_the_snapshot(lane, clock, source):
+def test_a_response_is_never_outdated(lane, clock, source):
     first = lane.recognise(plain())
     assert lane.recognise(plain()) is first
     clock.now = 1
@@ -144,7 +144,7 @@ def test_the_answer_is_never_older_than_the_second_or_the_snapshot(lane, clock, 
     assert lane.recognise(plain("/health/ready")) is None
 
 
-def test_a_snapshot_that_cannot_be_read_leaves_it_to_the_views(lane, source, caplog):
+def test_the_views_respond_without_a_snapshot(lane, source, caplog):
     source.answers = RuntimeError("broken")
     for _ in range(3):
         assert lane.recognise(plain()) is None
@@ -178,7 +178,7 @@ def test_a_snapshot_that_cannot_be_read_leaves_it_to_the_views(lane, source, cap
         plain(Content_Length="x"),
     ],
 )
-def test_unusual_requests_are_not_taken(lane, data):
+def test_unusual_requests_are_left_to_waitress(lane, data):
     assert lane.recognise(data) is None
     assert lane.answer(parse(data)) is None
 
@@ -204,14 +204,14 @@ ODD_HOPS = [
 
 
 @pytest.mark.parametrize("headers", ODD_HOPS)
-def test_odd_proxy_headers_go_to_waitress_if_it_trusts_a_proxy(make, headers):
+def test_malformed_proxy_headers_are_left_to_waitress(make, headers):
     data = plain(**headers)
     assert make().recognise(data) is not None
     assert make(**TRUSTING).recognise(data) is None
 
 
 @pytest.mark.parametrize("headers", PLAIN_HOPS)
-def test_well_formed_proxy_headers_are_taken(make, headers):
+def test_well_formed_proxy_headers_are_accepted(make, headers):
     assert make(**TRUSTING).recognise(plain(**headers)) is not None
 
 
@@ -226,7 +226,7 @@ def test_waitress_accepts_all_well_formed_headers(name, value):
         parse_proxy_headers(environ, 1, {f"x-forwarded-{name}"})
 
 
-def test_only_one_whole_probe_is_recognised(lane):
+def test_only_one_complete_probe_is_recognized(lane):
     whole = plain()
     for data in (
         whole * 2,
@@ -250,8 +250,8 @@ def test_the_lane_remembers_a_bounded_number_of_requests(lane):
 
 
 @given(st.binary(max_size=80))
-def test_bytes_are_recognised_as_they_are_parsed(tail):
-    """Recognised bytes are one request, and its parsed form gets the same answer."""
+def test_recognized_bytes_match_the_parsed_request(tail):
+    """Recognized bytes are one request, and its parsed form gets the same response."""
     source = Source()
     lane = Lane([source], ADJ, Clock())
     data = b"GET /health HTTP/1.1\r\n" + tail + b"\r\n\r\n"
@@ -281,7 +281,7 @@ def paths(app, **adjustments):
     return [path for path in CANDIDATES if lane.recognise(plain(path)) is not None]
 
 
-def test_the_lane_takes_the_paths_of_the_endpoints():
+def test_the_lane_serves_the_paths_of_the_endpoints():
     assert paths(application()) == ALL
     assert paths(application(prefix="/in")) == ["/in" + path for path in ALL]
     assert paths(application(), url_prefix="/mounted") == [*ALL, *["/mounted" + p for p in ALL]]
@@ -332,12 +332,12 @@ def composed(**parts):
     return found
 
 
-def test_applications_side_by_side_answer_below_their_paths():
+def test_mounted_applications_respond_below_their_paths():
     one, other = application(prefix="/in"), Filter(application())
     assert paths(composed(_=stranger, _mounted=other)) == ["/mounted" + path for path in ALL]
     assert paths(composed(_=other, _mounted=stranger)) == [
         *ALL,
-        # urlmap gives what is below /in to this application, which has no such paths
+        # urlmap sends paths below /in to this application, which does not have them
     ]
     both = composed(_=one, _mounted=other)
     assert paths(both) == CANDIDATES[3:]
@@ -347,7 +347,7 @@ def test_applications_side_by_side_answer_below_their_paths():
     assert paths(deep) == ["/mounted" + path for path in ALL]
 
 
-def test_other_compositions():
+def test_other_compositions_are_ignored():
     app = application()
     below = ["/mounted" + path for path in ALL]
     assert paths(DispatcherMiddleware(stranger, {"/mounted": app})) == below
@@ -358,7 +358,7 @@ def test_other_compositions():
     assert any(mount.health for mount in mounts_of(later))
 
     class Odd:
-        """Has names like those of a composition, which mean something else."""
+        """An object with attributes like those of a composition, which mean something else."""
 
         applications = apps = mounts = ("one", "other")
         prefix = None

@@ -1,4 +1,4 @@
-"""Where the server listens, what it prints, and what it says when it cannot listen."""
+"""Tests the addresses of the server, its banner, and its messages when it cannot listen."""
 
 import os
 import socket
@@ -36,12 +36,12 @@ from combine_health.server.mounts import Mount
         ({}, {"LISTEN": "[::1]:0"}, ["[::1]:0"]),
     ],
 )
-def test_addresses(ini, environ, expected):
+def test_addresses_are_parsed(ini, environ, expected):
     assert addresses(ini, environ) == expected
 
 
 @pytest.mark.parametrize("port", ["abc", "-1", "65536", "80.0", '"8000"', "٨", "8 0"])
-def test_an_unusable_port(port):
+def test_an_invalid_port_is_reported(port):
     with pytest.raises(StartError, match=r"^PORT is .*: write a number from 1 to 65535"):
         addresses({}, {"PORT": port})
     with pytest.raises(StartError, match=r"^port is "):
@@ -49,13 +49,13 @@ def test_an_unusable_port(port):
 
 
 @pytest.mark.parametrize("listen", ["host:x", "a:b:c", ":80", "http://localhost:80"])
-def test_an_unusable_address(listen):
+def test_an_invalid_address_is_reported(listen):
     with pytest.raises(StartError, match=r"^LISTEN is "):
         addresses({}, {"LISTEN": listen})
 
 
 @pytest.fixture
-def taken():
+def used_place():
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -64,11 +64,11 @@ def place(port, host="127.0.0.1"):
     return (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, (host, port))
 
 
-def test_a_taken_port_is_named_with_its_holder(taken):
+def test_a_used_port_is_reported_with_its_process(used_place):
     with pytest.raises(StartError) as caught:
-        listen_on([place(taken)], 5, lambda port: f"make run PORT={port}")
+        listen_on([place(used_place)], 5, lambda port: f"make run PORT={port}")
     [said] = str(caught.value).splitlines()
-    assert f"port {taken} on 127.0.0.1 is taken by " in said
+    assert f"port {used_place} on 127.0.0.1 is taken by " in said
     assert f"(process {os.getpid()})" in said
     assert "For another port: make run PORT=" in said
     offered = int(said.rpartition("=")[2])
@@ -76,20 +76,20 @@ def test_a_taken_port_is_named_with_its_holder(taken):
         one.close()
 
 
-def test_no_socket_stays_bound_when_one_place_fails(taken):
-    free = free_port("127.0.0.1", taken)
+def test_no_socket_stays_bound_after_a_failure(used_place):
+    free = free_port("127.0.0.1", used_place)
     with pytest.raises(StartError):
-        listen_on([place(free), place(taken)], 5, str)
+        listen_on([place(free), place(used_place)], 5, str)
     for one in listen_on([place(free)], 5, str):
         one.close()
 
 
-def test_an_address_of_another_machine():
+def test_an_address_of_another_machine_is_reported():
     with pytest.raises(StartError, match=r"^192\.0\.2\.1 is not an address of this machine"):
         listen_on([place(8000, "192.0.2.1")], 5, str)
 
 
-# Imported first: another user may not be able to read the modules.
+# Import it first, because another user may not be able to read the modules.
 PRIVILEGED = """
 import os, socket
 from combine_health.server.listening import StartError, listen_on
@@ -103,7 +103,7 @@ except StartError as error:
 """
 
 
-def test_a_privileged_port():
+def test_a_privileged_port_is_reported():
     done = subprocess.run(
         [sys.executable, "-c", PRIVILEGED], capture_output=True, text=True, check=True
     )
@@ -114,8 +114,8 @@ def test_a_privileged_port():
     assert ". For another port: PORT=80" in line
 
 
-def test_a_port_without_a_listener(taken):
-    port = free_port("127.0.0.1", taken)
+def test_a_port_without_a_listener_is_reported(used_place):
+    port = free_port("127.0.0.1", used_place)
     assert describe_holder(port) == f"another process (sudo ss -ltnp 'sport = :{port}' names it)"
 
 
@@ -129,7 +129,7 @@ server_factory({}, listen="127.0.0.1:0")
 """
 
 
-def test_without_waitress_one_clear_line():
+def test_missing_waitress_is_reported_in_one_line():
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", WITHOUT_WAITRESS], capture_output=True, text=True
     )

@@ -1,4 +1,4 @@
-"""Which connections the I/O loop asks, notifies and forgets."""
+"""Tests which connections the I/O loop polls, notifies and forgets."""
 
 import socket
 import sys
@@ -10,7 +10,7 @@ from combine_health.server.loop import Loop, short_switch_interval
 
 
 class Peer:
-    """A dispatcher in the manner of waitress, over one end of a socket pair."""
+    """A dispatcher like those of waitress, for one end of a socket pair."""
 
     accepting = False
 
@@ -73,7 +73,7 @@ def add(sockets):
             peer.socket.close()
 
 
-def test_only_connections_with_events_are_asked(loop, add):
+def test_only_connections_with_events_are_polled(loop, add):
     quiet, busy = add(), add()
     loop.turn(0, [])
     assert (quiet.asked, busy.asked) == (1, 1)
@@ -89,7 +89,7 @@ def test_only_connections_with_events_are_asked(loop, add):
     assert quiet.asked == 3
 
 
-def test_the_awaited_events_change(loop, add):
+def test_the_watched_events_can_change(loop, add):
     peer = add()
     loop.turn(0, [])
     peer.reads, peer.writes = False, True
@@ -105,7 +105,7 @@ def test_the_awaited_events_change(loop, add):
     assert peer.told == ["write", "read"]
 
 
-def test_a_closed_peer_does_not_wake_a_connection_that_waits_for_nothing(loop, add):
+def test_a_closed_peer_does_not_wake_an_idle_connection(loop, add):
     peer = add()
     peer.reads = False
     loop.turn(0, [])
@@ -114,7 +114,7 @@ def test_a_closed_peer_does_not_wake_a_connection_that_waits_for_nothing(loop, a
     assert peer.told == []
 
 
-def test_a_connection_closed_by_an_earlier_event(loop, add):
+def test_a_connection_closed_by_an_earlier_event_is_skipped(loop, add):
     first, second = add(), add()
     first.on_read = lambda: second.close(loop)
     second.on_read = lambda: first.close(loop)
@@ -143,7 +143,7 @@ def test_a_listener_rests_after_the_descriptors_ran_out(loop, add, monkeypatch):
     assert listener.told == ["read", "read"]
 
 
-def test_a_reused_descriptor(loop, add):
+def test_a_reused_descriptor_is_watched(loop, add):
     peer = add()
     loop.turn(0, [])
     peer.close(loop)
@@ -156,7 +156,7 @@ def test_a_reused_descriptor(loop, add):
     assert again.told == ["read"]
 
 
-def test_all_connections_are_asked_after_a_while(loop, add, monkeypatch):
+def test_all_connections_are_polled_periodically(loop, add, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(module, "monotonic", lambda: now[0])
     peer = add()
@@ -168,7 +168,7 @@ def test_all_connections_are_asked_after_a_while(loop, add, monkeypatch):
     assert peer.asked == 2
 
 
-def test_a_turn_accepts_many_clients_up_to_a_limit(loop, add, sockets):
+def test_an_iteration_accepts_many_clients_up_to_a_limit(loop, add, sockets):
     listener = add()
     listener.accepting = True
     crowd = iter(range(1, 101))

@@ -1,4 +1,4 @@
-"""Which proxies the server trusts when they name another client."""
+"""Tests which proxies the server trusts to report the client."""
 
 import http.client
 import json
@@ -23,7 +23,7 @@ PATIENCE = 60
 
 
 class Names:
-    """A fake resolver, and a clock that stands still."""
+    """A fake resolver, with a clock that stands still."""
 
     def __init__(self, **addresses: set[str]) -> None:
         self.addresses = addresses
@@ -50,19 +50,19 @@ class Names:
         ("*", ("*",)),
     ],
 )
-def test_valid_values(text, found):
+def test_valid_values_are_accepted(text, found):
     assert parse_proxies(text) == found
 
 
 @pytest.mark.parametrize("text", ["10.0.0.500", "10.0.0.0/40", "http://lb", "lb:80", "-x", "a/8"])
-def test_invalid_values(text):
+def test_invalid_values_are_rejected(text):
     with pytest.raises(
         HealthEnvironmentError, match=r"COMBINE_HEALTH_TRUSTED_PROXY is .* is invalid"
     ):
         read_server({}, {"COMBINE_HEALTH_TRUSTED_PROXY": text})
 
 
-def test_addresses_and_networks():
+def test_addresses_and_networks_are_matched():
     found = TrustedProxies(("10.0.0.5", "192.0.2.0/24", "fd00::/8"))
     assert "10.0.0.5" in found
     assert "192.0.2.200" in found
@@ -74,7 +74,7 @@ def test_addresses_and_networks():
     assert "203.0.113.1" not in TrustedProxies(())
 
 
-def test_a_name_is_looked_up_when_an_unknown_address_comes():
+def test_a_name_is_resolved_for_an_unknown_address():
     names = Names(lb={"172.18.0.7"})
     found = names.proxies("lb")
     assert "172.18.0.7" in found

@@ -1,4 +1,4 @@
-"""How an answer leaves: in one send, because a load balancer cannot complete half an answer."""
+"""Tests that a response is sent in one call, because a load balancer cannot complete half a response."""
 
 import http.client
 import socket
@@ -32,11 +32,13 @@ OWN = {"drain_seconds": 0.0, "stop_timeout": 1.0, "queue_limit": None}
     ],
     ids=["length", "no length", "two", "chunked", "beyond", "empty", "HEAD"],
 )
-def test_the_headers_leave_with_the_start_of_the_body(monkeypatch, method, headers, chunks, bodies):
+def test_headers_are_sent_with_the_start_of_the_body(monkeypatch, method, headers, chunks, bodies):
     sends: list[bytes] = []
 
     def send(channel, data, do_close=True):
-        sends.append(bytes(data))  # first, because the client may read before the next line runs
+        sends.append(
+            bytes(data)
+        )  # set it first, because the client may read before the next line runs
         return HTTPChannel.send(channel, data, do_close=do_close)
 
     def application(_environ, start_response):
@@ -50,7 +52,7 @@ def test_the_headers_leave_with_the_start_of_the_body(monkeypatch, method, heade
     host, port = served.listening[0]
     connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
     try:
-        # Twice on one connection if it stays open: the second answer gets a new buffer.
+        # Send two requests if the connection stays open: the second response gets a new buffer.
         for _ in range(2):
             sends.clear()
             connection.request(method, "/")
@@ -82,7 +84,7 @@ def test_two_threads_never_send_the_same_bytes():
             if io_thread is None:
                 io_thread = threading.Thread(target=self.handle_write)
                 io_thread.start()
-                io_thread.join(0.5)  # it may have to wait for this thread, but must not send
+                io_thread.join(0.5)  # it may wait for this thread, but must not send
             return super().send(data, do_close=do_close)
 
     ours, theirs = socket.socketpair()

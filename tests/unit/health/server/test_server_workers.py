@@ -1,4 +1,4 @@
-"""When worker threads count as saturated or stuck, with a clock that the test moves."""
+"""Tests when worker threads count as saturated or stuck, with a clock that the test moves."""
 
 from types import SimpleNamespace
 
@@ -15,7 +15,7 @@ class Clock:
 
 
 class Server:
-    """A server whose requests arrive and finish when the test says so."""
+    """A server whose requests arrive and finish under control of the test."""
 
     def __init__(self, threads=2, limit=1_000, after=60.0):
         self.clock = Clock()
@@ -43,7 +43,7 @@ class Server:
             self.workers.begin(self.working[-1])
 
     def pass_time(self, seconds, come=0.0, go=0.0):
-        """Let time pass; ``come`` and ``go`` are requests per second."""
+        """Let time pass. ``come`` and ``go`` are requests per second."""
         owed_come = owed_go = 0.0
         for _ in range(seconds):
             self.clock.now += 1
@@ -63,7 +63,7 @@ def server():
     return Server()
 
 
-def test_idle(server):
+def test_an_idle_server_is_not_saturated(server):
     server.pass_time(3)
     assert (server.now.threads, server.now.busy, server.now.queue) == (2, 0, 0)
     assert server.now.since is None
@@ -80,7 +80,7 @@ def test_busy_threads_without_a_queue_are_not_saturated(server):
     assert not server.workers.idle
 
 
-def test_blocked_threads_and_one_request_that_waits(server):
+def test_blocked_threads_with_a_waiting_request_are_saturated(server):
     server.ask(2)
     server.pass_time(3600)
     server.ask()
@@ -98,20 +98,20 @@ def test_blocked_threads_and_one_request_that_waits(server):
     assert server.now.since is None
 
 
-def test_a_queue_that_grows_is_saturation(server):
+def test_a_growing_queue_is_saturation(server):
     server.pass_time(200, come=6, go=5)
     assert server.now.since is not None
     assert server.now.stuck_since == server.clock.now
 
 
-def test_a_long_queue_that_does_not_grow_is_not_saturation(server):
+def test_a_long_stable_queue_is_not_saturation(server):
     server.ask(50)
     server.pass_time(1_000, come=5, go=5)
     assert server.now.queue > 40
     assert server.now.since is None
 
 
-def test_a_queue_that_shrinks_is_not_saturation(server):
+def test_a_shrinking_queue_is_not_saturation(server):
     server.ask(600)
     server.pass_time(100, come=3, go=5)
     assert server.now.queue > 60
@@ -141,10 +141,10 @@ def test_saturation_lasts_until_the_queue_has_been_empty(server, caplog):
     assert "longest: GET /slow (" in lines[0]
     assert lines[1] == "the worker threads have caught up: the queue is empty"
     server.pass_time(10, come=6, go=5)
-    assert server.now.since is None  # the time starts again
+    assert server.now.since is None  # the period starts again
 
 
-def test_a_moment_without_a_queue_restarts_the_time(server):
+def test_a_moment_without_a_queue_restarts_the_period(server):
     server.ask(3)
     server.pass_time(59)
     server.finish(1)
@@ -155,17 +155,17 @@ def test_a_moment_without_a_queue_restarts_the_time(server):
     assert server.now.since is not None
 
 
-def test_the_number_of_samples_is_bounded(server):
+def test_the_number_of_samples_is_limited(server):
     server.ask(3)
     server.pass_time(5_000, come=1, go=1)
     assert len(server.workers._samples) <= 62
-    for _ in range(1_000):  # as often as the loop turns
+    for _ in range(1_000):  # this is as often as the loop runs
         server.clock.now += 0.001
         server.workers.observe()
     assert len(server.workers._samples) <= 63
 
 
-def test_it_samples_often_enough_for_short_limits():
+def test_samples_are_frequent_enough_for_short_limits():
     assert Workers(1, 1, 60.0).every == 1.0
     assert Workers(1, 1, 3600.0).every == 1.0
     assert Workers(1, 1, 1.2).every == pytest.approx(0.02)
@@ -190,7 +190,7 @@ def test_a_job_is_finished_even_if_it_raises():
     assert str(job) == "- -"
 
 
-def test_the_name_of_a_job_holds_no_secret():
+def test_the_name_of_a_job_contains_no_secret():
     request = SimpleNamespace(command="GET", path="/a\n\xfcb" + "x" * 200, query="token=secret")
     job = Workers(1, 1, 1.0).job(SimpleNamespace(requests=[request]))
     assert str(job).startswith("GET /a%0A%FCbxxx")
