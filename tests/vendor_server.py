@@ -1,4 +1,4 @@
-"""A loopback server that speaks the wire formats of Anthropic and OpenAI, as scripted.
+"""A simulated vendor on loopback that speaks the wire formats of Anthropic and OpenAI.
 
     with VendorServer() as vendor:
         vendor.script(error(429, retry_after=2), ok({"facts": []}))
@@ -6,10 +6,10 @@
         ...
         assert [request.model for request in vendor.requests] == [...]
 
-`POST /v1/messages` answers like Anthropic, `POST /v1/chat/completions` like OpenAI: headers, ids,
-usage, bodies of errors. A request takes the next reply of the script, or the one given to
-`always`. Without either it gets a 500 that says so. What the real services refuse (no key, no
-max_tokens, no JSON) is refused here too, and takes nothing from the script.
+`POST /v1/messages` responds like Anthropic, and `POST /v1/chat/completions` like OpenAI, with the same
+headers, ids, usage and error bodies. A request gets the next reply of the script, or the reply given to
+`always`. If there is neither, it gets a 500 with that explanation. A request that the real services
+reject (no key, no max_tokens, invalid JSON) is rejected here too, and uses no reply of the script.
 """
 
 from __future__ import annotations

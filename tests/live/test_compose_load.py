@@ -90,7 +90,7 @@ def written(stack: Stack, run: str) -> dict[int, int]:
     return {int(number): int(count) for number, count in (one.split("|") for one in lines.split())}
 
 
-def test_none_of_20_000_requests_is_lost(stack: Stack, token: str) -> None:
+def test_no_request_of_20_000_is_lost(stack: Stack, token: str) -> None:
     reads = Load(stack.port, token, read, per_second=PER_SECOND)
     writes = Load(stack.port, token, write("orderly"), per_second=WRITES_PER_SECOND)
     said: list[str] = []

@@ -1,4 +1,4 @@
-"""What the pages for people name is there: links, commands with their options, endpoints."""
+"""Tests that the links, commands, options and endpoints in the documentation exist."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from combine_core.yaml_files import load_yaml
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-# The words of the service itself, too.
+# The texts of the service are checked, too.
 PACKAGES = ("combine_health", "combine_core", "combine_auth")
 OURS = [
     *(one for one in PAGES if one.name != "CHANGES.md"),
@@ -26,12 +26,12 @@ _TEXTS = {".md", ".jinja2", ".toml", ".yaml", ".ini", ".py", ".example"}
 
 
 def anchors(page: Path) -> set[str]:
-    """The fragments of the page's headings, as GitHub makes them."""
+    """Return the fragments of the headings, as GitHub generates them."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", one.lower()).strip().replace(" ", "-") for one in headings}
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_have_targets() -> None:
     broken = []
     for page in PAGES:
         for path, _, fragment in re.findall(r"\]\(([^)#\s]*)(#([^)]*))?\)", page.read_text()):
@@ -43,12 +43,12 @@ def test_links_lead_somewhere() -> None:
     assert broken == []
 
 
-# The names that our processes have in PostgreSQL; no commands.
+# These are names of our processes in PostgreSQL, not commands.
 PROCESSES = {"web", "command"}
 
 
 def commands_named() -> Iterator[tuple[str, list[str]]]:
-    """Where a command of ours is named, and its words."""
+    """Return each command in our files, with its place and its words."""
     for file in [one for one in OURS if one.suffix in _TEXTS]:
         text = file.read_text()
         for found in re.finditer(
@@ -64,7 +64,7 @@ def commands_named() -> Iterator[tuple[str, list[str]]]:
 
 
 def missing(words: list[str]) -> str | None:
-    """The word that is no command or option of ours."""
+    """Return the word that is not a command or an option."""
     command: click.Command | None = main
     context = click.Context(main)
     for word in words:
@@ -73,7 +73,7 @@ def missing(words: list[str]) -> str | None:
             if command is None:
                 return word
         elif command is None or command.context_settings.get("ignore_unknown_options"):
-            # It passes its words on.
+            # It passes its arguments on.
             return None
         elif word.startswith("-"):
             known = {name for one in command.params for name in one.opts + one.secondary_opts}
@@ -90,10 +90,10 @@ def test_commands_exist() -> None:
 
 
 def test_endpoints_of_the_table_exist() -> None:
-    there = set()
+    existing = set()
     for description in (one for one in OURS if one.name == "openapi.yaml"):
         for path, operations in load_yaml(description.read_text()).get("paths", {}).items():
-            there |= {(method.upper(), path.removeprefix("/")) for method in operations}
+            existing |= {(method.upper(), path.removeprefix("/")) for method in operations}
     promised = set()
     for row in re.findall(
         r"^\| (`[A-Z]+[` ].*?) \|", (ROOT / "docs/api.md").read_text(), re.MULTILINE
@@ -106,17 +106,42 @@ def test_endpoints_of_the_table_exist() -> None:
                 promised |= {(one, path) for one in methods}
                 methods = []
     assert len(promised) > 30
-    assert promised - there == set()
+    assert promised - existing == set()
 
 
-# A docstring that begins so hints at the answer instead of giving it: "What a quote stands in."
+# A docstring that starts like this hints at an answer instead of giving it: "What a quote stands
+# in."
 _RIDDLE = re.compile(
     r'^ *"""(?:What|Who|Whom|Whose|Which|How|Whether|Of|Nobody|None|If)\b.*', re.MULTILINE
 )
 
 
+# The name of a test says which behaviour it proves: "test_what_is_refused" does not.
+_RIDDLING_NAME = re.compile(
+    r"^ *def (test_(?:what|who|whom|whose|whoever|which|how|whether|of|nobody|none|odd|it|they)_\w*)",
+    re.MULTILINE,
+)
+# These tests still have names and docstrings of the old form.
+_OLD_FORM = ("tests/unit/evidence/", "tests/unit/llm/test_extract_")
+
+
+def found_in(pattern: re.Pattern[str], folders: tuple[str, ...]) -> dict[str, list[str]]:
+    """Return the matches of the pattern in the Python files of these folders, by file."""
+    files = {
+        str(file.relative_to(ROOT)): pattern.findall(file.read_text())
+        for folder in folders
+        for file in (ROOT / folder).rglob("*.py")
+        if "node_modules" not in file.parts
+    }
+    assert len(files) > 250
+    return {
+        name: found for name, found in files.items() if found and not name.startswith(_OLD_FORM)
+    }
+
+
 def test_docstrings_begin_with_a_noun_or_a_verb() -> None:
-    modules = [one for package in PACKAGES for one in (ROOT / package).rglob("*.py")]
-    assert len(modules) > 300
-    riddles = [(str(one.relative_to(ROOT)), _RIDDLE.findall(one.read_text())) for one in modules]
-    assert [one for one in riddles if one[1]] == []
+    assert found_in(_RIDDLE, (*PACKAGES, "tests", "benchmarks")) == {}
+
+
+def test_names_of_tests_say_the_behaviour() -> None:
+    assert found_in(_RIDDLING_NAME, ("tests",)) == {}

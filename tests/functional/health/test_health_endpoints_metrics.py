@@ -153,7 +153,7 @@ def test_the_accept_header_selects_the_format(app):
         ("never", {**LOCAL, "HTTP_AUTHORIZATION": f"Bearer {TOKEN}"}, 404),
     ],
 )
-def test_which_clients_may_read(make_app, metrics, environ, status):
+def test_only_permitted_clients_read_metrics(make_app, metrics, environ, status):
     app = make_app(metrics=metrics, token=TOKEN)
     answer = app.get("/metrics", status=status, extra_environ=environ)
     if status == 403:

@@ -140,7 +140,7 @@ def test_an_invalid_link_back_is_rejected(make_app, home):
         make_app(home=home)
 
 
-def test_it_supports_dark_and_narrow_screens(app):
+def test_the_page_supports_dark_and_narrow_screens(app):
     answer, _ = read(app)
     assert '<meta name="viewport"' in answer.text
     assert "prefers-color-scheme: dark" in answer.text

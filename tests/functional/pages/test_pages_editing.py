@@ -112,9 +112,7 @@ def test_errors_are_shown_and_the_input_is_kept(place, ada, path, version, form_
     assert form_of(late, "save")["field-text"].value == form["field-text"].value
 
 
-def test_what_was_typed_stays_if_the_statement_is_removed_meanwhile(
-    place, ada, path, version, form_of
-):
+def test_input_is_kept_if_the_statement_was_removed(place, ada, path, version, form_of):
     form = form_of(ada.get(f"{path}/edit?statement=/decisions/0"), "save")
     form["field-text"] = "Something longer that nobody wants to type again, even after a long day."
     content = {**version.content, "decisions": []}

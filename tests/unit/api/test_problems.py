@@ -128,7 +128,7 @@ def test_a_database_fault_gets_503(problem_of, kind, code, cause):
 
 @pytest.fixture
 def dbsession_error(monkeypatch):
-    """psycopg2 sets pgcode on what the server sends alone; its classes carry none."""
+    """psycopg2 sets pgcode only on errors from the server; its classes have none."""
     from psycopg2 import errorcodes, errors
 
     def make(kind):
@@ -145,7 +145,7 @@ def dbsession_error(monkeypatch):
 
 
 class Melted(Exception):
-    """Raised by an add-on."""
+    """An error raised by an add-on."""
 
 
 def test_an_add_on_registers_its_own_errors():
@@ -156,7 +156,7 @@ def test_an_add_on_registers_its_own_errors():
     config.add_problem(Melted, lambda _error: ProblemError(410, "It has melted."))
     config.commit()
     assert problems.problem_of(config.registry, Melted()).status == 410
-    # Another application in the same process knows nothing of it.
+    # Another application in the same process does not know this error.
     assert problems.problem_of(Configurator().registry, Melted()).status == 500
 
 

@@ -1,4 +1,4 @@
-"""Transitions in the log, and the listeners of plugins: isolated, in order, never in the way."""
+"""Tests logged transitions, and the listeners of plugins: isolated, in order, without delays."""
 
 import logging
 import os
@@ -35,7 +35,7 @@ def change(before="healthy", after="failing", **given):
 
 
 class Ear:
-    """A listener that collects; `wait` returns when it has heard as much."""
+    """A listener that collects events. `wait` returns when it has received the given number."""
 
     def __init__(self, name="ear", event=Change):
         self.heard = []
@@ -50,7 +50,7 @@ class Ear:
             self.came.notify_all()
 
     def wait(self, number, about=""):
-        """All it heard about something, once that is as much."""
+        """Return all events of one kind, after waiting for this number."""
 
         def heard():
             return [one for one in self.heard if about in str(one)]
@@ -85,7 +85,7 @@ def time():
 
 @pytest.fixture
 def make(time, tmp_path):
-    """A registry with these checks, on the fake clock, driven by `step`."""
+    """A registry with these checks and the fake clock, driven by `step`."""
     made = []
 
     def make(*checks, **settings):
@@ -116,7 +116,7 @@ def test_transitions_are_logged_once_with_cause_and_remedy(make, time, lines):
     for _ in range(4):
         step(health)
         time.advance(2)
-    # Other lines may come from what other tests left running.
+    # Threads of other tests may log lines, too.
     assert lines.wait(4, about="only-here") == [
         "INFO health check only-here: starting -> healthy",
         "WARNING health check only-here: healthy -> failing, cause failed:"
@@ -128,7 +128,7 @@ def test_transitions_are_logged_once_with_cause_and_remedy(make, time, lines):
     assert "INFO health service: unavailable -> healthy" in lines.wait(1, "unavailable -> healthy")
 
 
-def test_the_service_changes_without_any_check(make, time):
+def test_the_status_of_the_service_changes_without_a_check(make, time):
     health = make(saturated_after=60)
     ear = Ear()
     health.outboxes.add(ear.listener)
@@ -145,7 +145,7 @@ def test_the_service_changes_without_any_check(make, time):
     ]
 
 
-def test_the_passing_of_time_is_noticed_by_a_chore(make, time):
+def test_a_chore_notices_expired_results(make, time):
     health = make(saturated_after=60)
     ear = Ear()
     health.outboxes.add(ear.listener)
@@ -159,7 +159,7 @@ def test_the_passing_of_time_is_noticed_by_a_chore(make, time):
     assert [event.after for event in ear.wait(2)] == ["healthy", "unavailable"]
 
 
-def test_what_decided_is_told_before_what_it_decided(make, time, monkeypatch):
+def test_a_check_is_reported_before_the_service(make, time, monkeypatch):
     health = make(Check("a", lambda _: True))
     ear = Ear()
     health.outboxes.add(ear.listener)
@@ -167,7 +167,9 @@ def test_what_decided_is_told_before_what_it_decided(make, time, monkeypatch):
     others = []
 
     def look_meanwhile(events):
-        if not others:  # the first to tell is held up; somebody else sees the new state already
+        if (
+            not others
+        ):  # the first thread is delayed after the change; another one already sees the new state
             others.append(threading.Thread(target=health.observe))
             others[0].start()
             others[0].join(0.5)
@@ -179,7 +181,7 @@ def test_what_decided_is_told_before_what_it_decided(make, time, monkeypatch):
     assert [event.check for event in ear.wait(2)] == ["a", None]
 
 
-def test_what_two_threads_tell_keeps_its_order(make, time, monkeypatch):
+def test_events_of_two_threads_keep_their_order(make, time, monkeypatch):
     second = threading.Event()
     answers = {"a": lambda _: True, "b": lambda _: second.wait(PATIENCE)}
     health = make(*(Check(name, answer, timeout=PATIENCE) for name, answer in answers.items()))
@@ -191,7 +193,7 @@ def test_what_two_threads_tell_keeps_its_order(make, time, monkeypatch):
     def hold_up(events):
         if not held_up and any(isinstance(event, Change) for event in events):
             held_up.append(events)
-            second.set()  # b ends, and is told of, while a is still on its way
+            second.set()  # b ends and is reported while a is still waiting
             threading.Event().wait(0.5)
         tell(events)
 
@@ -200,7 +202,7 @@ def test_what_two_threads_tell_keeps_its_order(make, time, monkeypatch):
     assert [event.check for event in ear.wait(3)] == ["a", "b", None]
 
 
-def test_what_is_kept_is_bounded(make, time):
+def test_the_number_of_stored_events_is_limited(make, time):
     number = iter(range(10_000))
     health = make(Check("a", lambda _: next(number) % 2 == 0))
     for _ in range(KEPT + 9):
@@ -242,7 +244,7 @@ def test_a_listener_that_hangs_delays_only_itself():
 
     def hang(_event):
         entered.set()
-        # Without a limit: the rest of the test takes as long as the machine needs.
+        # There is no time limit: the rest of the test takes as long as the machine needs.
         gate.wait()
 
     good = Ear()
@@ -262,7 +264,7 @@ def test_a_listener_that_hangs_delays_only_itself():
     gate.set()
 
 
-def test_one_can_wait_until_all_is_delivered():
+def test_a_caller_can_wait_for_the_delivery():
     gate, heard = threading.Event(), []
     boxes = Outboxes(Redactor())
     boxes.wait_until_delivered(PATIENCE)
@@ -275,7 +277,7 @@ def test_one_can_wait_until_all_is_delivered():
     assert len(heard) == 2
 
 
-def test_each_listener_has_a_thread_of_its_own_for_all_its_events():
+def test_each_listener_has_one_thread():
     one, other = Ear("one"), Ear("other")
     boxes = [Outbox(ear.listener, Redactor()) for ear in (one, other)]
     for _ in range(50):
@@ -289,7 +291,7 @@ def test_each_listener_has_a_thread_of_its_own_for_all_its_events():
     assert all(thread.daemon for thread in one.threads)
 
 
-def test_a_listener_hears_only_its_kind_of_event():
+def test_a_listener_receives_only_its_kind_of_event():
     runs = Ear("runs", CheckRun)
     boxes = Outboxes(Redactor())
     boxes.add(runs.listener)
@@ -298,7 +300,7 @@ def test_a_listener_hears_only_its_kind_of_event():
     assert runs.wait(1) == [run]
 
 
-def test_a_thread_that_cannot_be_had_is_tried_again(monkeypatch):
+def test_starting_a_thread_is_retried(monkeypatch):
     seen = []
     monkeypatch.setattr(threading, "excepthook", lambda args: seen.append(args.exc_value))
     ear = Ear()
@@ -339,7 +341,7 @@ def test_a_log_handler_that_raises_stops_nothing(make, time, monkeypatch):
         logger.removeHandler(handler)
 
 
-def test_a_line_without_cause_detail_or_remedy(lines):
+def test_a_transition_may_have_no_cause_detail_or_remedy(lines):
     log_change(change(check=None, after="degraded", cause=None, detail=None, remedy=None))
     said = "WARNING health service: healthy -> degraded, cause not named: no detail."
     assert said in lines.heard
@@ -358,18 +360,18 @@ def test_a_line_without_cause_detail_or_remedy(lines):
         ("database", "failing", "healthy", "INFO"),
     ],
 )
-def test_the_level_of_a_transition(caplog, check, before, after, level):
+def test_transitions_have_log_levels(caplog, check, before, after, level):
     caplog.set_level(logging.INFO, "combine_health")
     log_change(change(check=check, before=before, after=after))
     what = "service" if check is None else f"check {check}"
-    # Runners of other tests may still log on their own threads.
+    # Runners of other tests may still log in their own threads.
     (record,) = [one for one in caplog.records if one.thread == threading.get_ident()]
     assert record.levelname == level
     assert record.getMessage().startswith(f"health {what}: {before} -> {after}")
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_a_fork_while_a_listener_hangs():
+def test_a_fork_works_while_a_listener_hangs():
     gate = threading.Event()
     entered = threading.Semaphore(0)
 

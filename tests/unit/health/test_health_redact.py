@@ -75,19 +75,19 @@ def test_the_longest_of_two_nested_secrets_is_masked_first():
     st.text(),
     st.integers(0, 20_000),
 )
-def test_a_registered_value_never_comes_through(secret, before, after, padding):
+def test_a_registered_value_is_always_masked(secret, before, after, padding):
     if secret in "***":
         return
     redactor = knowing(secret)
     said = redactor.text(before + "." * padding + secret + after)
-    # What the masking itself puts there (asterisks, the ellipsis) is no secret.
+    # The characters that the masking inserts (asterisks, the ellipsis) are not secret.
     assert secret not in said or secret in "?" * len(said)
     assert len(said) <= TEXT_LIMIT
 
 
 def test_a_truncated_secret_is_masked():
     secret = "s" * 50 + "e" * 50
-    text = "x " * 4080 + secret  # the scan ends inside of it
+    text = "x " * 4080 + secret  # the scan ends inside the secret
     assert "sss" not in knowing(secret).text(text, limit=10_000)
 
 

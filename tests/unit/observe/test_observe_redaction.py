@@ -99,6 +99,6 @@ def test_a_long_secret_is_always_masked(before, after, secret):
 
 
 def test_a_long_line_is_masked_quickly():
-    # Linear: a pattern that backtracks would not come back within the life of a test run.
+    # The time is linear: a backtracking pattern would not finish during a test run.
     line = "a://" * 20_000 + "password=" * 5_000 + "bearer " * 5_000
     assert LogRedactor(["x" * 40]).text(line)

@@ -1,4 +1,4 @@
-"""A model's answer fits the schema, or it is said where it does not."""
+"""Tests that a reply of a model matches the schema, or the mismatch is named."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ SCHEMA = {
         'Take {this} or {that}: {"a": ["x"]}',
         '<think>Perhaps {"a": ["draft"]}.</think>{"a": ["x"]}',
         '<THINKING>\n{"a": ["draft"]}\n</THINKING>\n\n```json\n{"a": ["x"]}\n```',
-        # The opening tag was a part of the prompt.
+        # The opening tag was part of the prompt.
         'Perhaps {"a": ["draft"]}.\n</think>\n{"a": ["x"]}',
         '{"a": ["x"]}\n<think>Should I have said {"a": ["y"]}?',
         '{"a": ["x",],}',
         '{"a": ["x"]} {"a": ["y"], "a": ["z"]}',
     ],
 )
-def test_words_around_the_object_do_not_matter(text: str) -> None:
+def test_text_around_the_object_is_ignored(text: str) -> None:
     assert parse_answer(text, SCHEMA).value == {"a": ["x"]}
 
 
@@ -64,13 +64,13 @@ def test_words_around_the_object_do_not_matter(text: str) -> None:
         ('{"a":' * 100_000, "not valid JSON"),
     ],
 )
-def test_what_does_not_fit_is_named(text: str, problem: str) -> None:
+def test_mismatches_are_named(text: str, problem: str) -> None:
     with pytest.raises(UnusableAnswer) as caught:
         parse_answer(text, SCHEMA)
     assert problem in str(caught.value)
 
 
-def test_a_thousand_faults_are_not_listed() -> None:
+def test_the_list_of_mismatches_is_limited() -> None:
     text = json.dumps({"a": [[]] * 1000})
     with pytest.raises(UnusableAnswer) as caught:
         parse_answer(text, SCHEMA)
@@ -78,7 +78,7 @@ def test_a_thousand_faults_are_not_listed() -> None:
 
 
 @given(st.text())
-def test_rubbish_is_unusable_and_nothing_else(text: str) -> None:
+def test_garbage_is_unusable(text: str) -> None:
     try:
         answer = parse_answer(text, SCHEMA)
     except UnusableAnswer:
@@ -132,7 +132,7 @@ ITEMS = {
         ({"items": ["t"]}, {"items": [{"text": "t", "evidence": []}]}, 'converted "t" to object'),
     ],
 )
-def test_what_can_be_mended_for_nothing_is_mended_and_said(
+def test_harmless_mismatches_are_repaired_and_reported(
     said: object, mended: object, change: str
 ) -> None:
     answer = parse_answer(json.dumps(said), ITEMS)
@@ -151,19 +151,19 @@ def test_what_can_be_mended_for_nothing_is_mended_and_said(
         {"statements": []},
     ],
 )
-def test_what_would_have_to_be_invented_or_lost_is_not_mended(said: object) -> None:
+def test_repairs_neither_invent_nor_lose_data(said: object) -> None:
     with pytest.raises(UnusableAnswer):
         parse_answer(json.dumps(said), ITEMS)
 
 
-def test_a_text_is_no_item_where_items_have_no_text() -> None:
+def test_a_text_is_not_an_item_if_items_have_no_text() -> None:
     item = {"type": "object", "additionalProperties": False, "properties": {"words": {}}}
     schema = {"type": "object", "properties": {"a": {"type": "array", "items": item}}}
     with pytest.raises(UnusableAnswer):
         parse_answer('{"a": ["t"]}', schema)
 
 
-def test_an_answer_that_fits_is_not_touched() -> None:
+def test_a_valid_reply_is_not_changed() -> None:
     answer = parse_answer('{"items": [], "note": "<think> is a tag"}', ITEMS)
     assert answer.value["note"] == "<think> is a tag"
     assert answer.mends == []

@@ -80,7 +80,7 @@ def test_the_env_file_configures_single_checks_and_groups(tmp_path):
 
 def test_its_settings_are_resolved_once():
     outcome = check_all({}, None, {**DEVELOPMENT, "COMBINE_HEALTH_DETAILS": "never"}, WITH_HEALTH)
-    # The add-on takes what the table shows, and does not look at the environment again.
+    # The add-on uses the values in the table and does not read the environment again.
     later = {"COMBINE_HEALTH_DETAILS": "always"}
     health = combine_health.settings.read_settings(outcome.loaded.overlay, later)
     assert health.details == "never"
@@ -103,7 +103,7 @@ def test_its_problems_are_reported_with_the_others():
     ("variable", "declared"),
     [
         ("COMBINE_OTHER_DOOR", {"secret": True}),
-        # An add-on that does not declare which of its settings are secret.
+        # This add-on does not declare its secrets.
         ("COMBINE_OTHER_TOKEN", {}),
         ("COMBINE_OTHER_API_KEY", {}),
     ],
@@ -133,7 +133,7 @@ def test_a_secret_of_such_an_add_on_is_masked(variable, declared):
 
 @pytest.fixture
 def broken_add_ons(tmp_path, monkeypatch):
-    """Installed distributions whose settings cannot be loaded, each in its own way."""
+    """Installed distributions whose settings cannot be loaded, each for another reason."""
     for name, code in (
         ("combine_lacking", "import a_missing_package"),
         ("combine_faulty", "raise RuntimeError('canary')"),
@@ -148,7 +148,7 @@ def broken_add_ons(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("broken_add_ons")
-def test_an_add_on_that_cannot_be_loaded_stops_only_those_who_include_it():
+def test_a_broken_add_on_affects_only_applications_that_include_it():
     assert check_all({}, None, DEVELOPMENT).problems == ()
     ini = {"pyramid.includes": "combine_core combine_lacking combine_faulty combine_wrong"}
     found = {
@@ -262,7 +262,7 @@ def test_other_variables_cause_no_warning(variable):
 
 @pytest.mark.parametrize("service", ["COMBINE", "COMBINE_CORE", "COMBINE_WEB"])
 def test_variables_of_kubernetes_cause_no_warning(service):
-    """A Service called combine, in every pod of its namespace."""
+    """Every pod in the namespace of a Service called combine has these variables."""
     injected = {
         f"{service}_SERVICE_HOST": "10.96.7.1",
         f"{service}_SERVICE_PORT": "8000",

@@ -132,7 +132,7 @@ def test_a_parsed_request_has_the_parts_that_the_lane_reads():
 
 
 def test_waitress_still_waits_for_a_body_that_never_comes():
-    """If this test fails, `Parser` is no longer needed."""
+    """The class `Parser` is no longer needed if this test fails."""
     parser = HTTPRequestParser(Adjustments())
     parser.received(b"GET / HTTP/1.1\r\nExpect: 100-continue\r\n\r\n")
     assert parser.completed
