@@ -128,10 +128,6 @@ class Pair:
         self._start(old, follows=new)
         self.primary, self.other = new, old
 
-    def stop_primary(self) -> None:
-        """Stop the primary without promoting the standby."""
-        self._stop(self.primary)
-
     def move(self) -> None:
         """Forward new connections to the new primary."""
         self.forwarder.target = self.primary.port

@@ -21,7 +21,7 @@ from combine_core.postgres.embedded.binaries import Binaries, choose
 
 PASSWORD = "canary-password"
 # The time for a server to start on a busy machine.
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 
 
 class Cluster:

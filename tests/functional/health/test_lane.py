@@ -16,8 +16,6 @@ STOCK = """\
 paste.server_runner = waitress:serve_paste
 threads = 2
 """
-# This header sends an otherwise plain probe to the views.
-DETOUR = {"Upgrade": "nothing"}
 
 
 @pytest.fixture(scope="module")

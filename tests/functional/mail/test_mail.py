@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
-import time
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +20,7 @@ from combine_core.runs.worker import make_worker
 from combine_core.settings.core import CoreSettings
 from combine_core.users import Membership, Role, User
 from tests.functional.api.conftest import NOTES
+from tests.postgres_cluster import wait_for
 
 API = "/api/v1"
 PATIENCE_S = 120
@@ -110,13 +109,6 @@ def mention(ada, bob, document):
 def jobs(sessions):
     with sessions() as session:
         return tuple(session.execute(text(JOBS)).one())
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not become true in time"
-        threading.Event().wait(0.02)
 
 
 def decide(person, review, **body):

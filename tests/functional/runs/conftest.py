@@ -15,6 +15,7 @@ from combine_core.llm import provider_registry
 from combine_core.llm.registry import ProviderRegistry
 from combine_core.projects import create_project
 from combine_core.runs import Run, start_run
+from combine_core.runs import worker as worker_module
 from combine_core.settings.core import CoreSettings
 from combine_core.sources import add_source
 from combine_core.users import get_or_create_user
@@ -35,6 +36,12 @@ class Place:
     project_id: uuid.UUID
     user_id: uuid.UUID
     source_id: uuid.UUID
+
+
+@pytest.fixture
+def frequent_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "SWEEP_S", 0.1)
+    monkeypatch.setattr(worker_module, "POLL_S", 0.1)
 
 
 @pytest.fixture

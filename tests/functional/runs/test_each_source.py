@@ -20,7 +20,6 @@ from combine_core.lines.definition import line_from_definition
 from combine_core.llm import ProviderRegistry
 from combine_core.llm.openai_chat import OpenAIProvider
 from combine_core.runs import Call, Run, Step, execute, start_run
-from combine_core.runs import worker as worker_module
 from combine_core.runs.assignment import read_source_text
 from combine_core.settings.core import CoreSettings
 from combine_core.sources import add_source
@@ -28,15 +27,11 @@ from tests.functional.runs.conftest import Place
 from tests.functional.runs.test_worker import calls_of, ended, steps_of, working
 from tests.vendor_server import Exchange, Reply, VendorRequest, VendorServer, error, ok, truncated
 
+pytestmark = pytest.mark.usefixtures("frequent_polling")
+
 MODEL = "openai/gpt-5-mini"
 Sessions = sessionmaker[Session]
 StartOn = Callable[..., Run]
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, "SWEEP_S", 0.1)
-    monkeypatch.setattr(worker_module, "POLL_S", 0.1)
 
 
 @pytest.fixture

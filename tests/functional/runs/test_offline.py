@@ -19,9 +19,9 @@ from combine_core.runs import execute as execute_module
 from combine_core.settings.core import CoreSettings
 from combine_core.sources import add_source
 from tests.functional.runs.conftest import TEXT, Place
-from tests.functional.runs.test_worker import calls_of, ended, impatient, steps_of, working
+from tests.functional.runs.test_worker import calls_of, ended, steps_of, working
 
-__all__ = ["impatient"]
+pytestmark = pytest.mark.usefixtures("frequent_polling")
 
 Sessions = sessionmaker[Session]
 

@@ -36,14 +36,15 @@ from tests.functional.runs.test_worker import (
     ended,
     fitting,
     gated,
-    impatient,
     steps_of,
-    wait_for,
     with_gated,
     working,
 )
+from tests.postgres_cluster import wait_for
 
-__all__ = ["gated", "impatient", "with_gated"]
+__all__ = ["gated", "with_gated"]
+
+pytestmark = pytest.mark.usefixtures("frequent_polling")
 
 Sessions = sessionmaker[Session]
 

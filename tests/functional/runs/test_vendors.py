@@ -13,7 +13,6 @@ from combine_core.llm import ProviderRegistry
 from combine_core.llm.anthropic_messages import AnthropicProvider
 from combine_core.llm.openai_chat import OpenAIProvider
 from combine_core.runs import Call
-from combine_core.runs import worker as worker_module
 from combine_core.settings.core import CoreSettings
 from combine_core.sources import Source
 from tests.functional.conftest import writes_brief
@@ -21,16 +20,12 @@ from tests.functional.runs.conftest import TEXT, Place, StartRun
 from tests.functional.runs.test_worker import QUOTE, calls_of, ended, working
 from tests.vendor_server import Exchange, VendorServer, empty, error, garbage, ok, truncated
 
+pytestmark = pytest.mark.usefixtures("frequent_polling")
+
 MODELS = {"anthropic": "anthropic/claude-sonnet-5-5", "openai": "openai/gpt-5-mini"}
 
 
 writes = writes_brief(4, QUOTE)
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, "SWEEP_S", 0.1)
-    monkeypatch.setattr(worker_module, "POLL_S", 0.1)
 
 
 @pytest.fixture

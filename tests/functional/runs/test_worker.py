@@ -7,8 +7,7 @@ import gc
 import json
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from typing import Literal
@@ -26,6 +25,9 @@ from combine_core.runs.worker import Worker, make_worker
 from combine_core.search.indexing import is_indexing
 from combine_core.settings.core import CoreSettings
 from tests.functional.runs.conftest import Place, StartRun
+from tests.postgres_cluster import wait_for
+
+pytestmark = pytest.mark.usefixtures("frequent_polling")
 
 Sessions = sessionmaker[Session]
 PATIENCE_S = 90
@@ -77,12 +79,6 @@ def fitting(request: CompletionRequest) -> Completion:
     return completion({**sections, "decisions": decisions})
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, "SWEEP_S", 0.1)
-    monkeypatch.setattr(worker_module, "POLL_S", 0.1)
-
-
 @pytest.fixture
 def gated() -> Gated:
     return Gated()
@@ -105,13 +101,6 @@ def working(settings: CoreSettings, providers: ProviderRegistry) -> Iterator[Wor
         worker.stop()
         thread.join(PATIENCE_S)
         assert not thread.is_alive()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not become true in time"
-        threading.Event().wait(0.02)
 
 
 def look(sessions: Sessions, run: Run) -> Run:

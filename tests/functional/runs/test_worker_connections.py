@@ -12,7 +12,8 @@ from combine_core.runs import worker as worker_module
 from combine_core.runs.connections import connections_of_worker
 from combine_core.settings.core import CoreSettings
 from tests.functional.runs.conftest import StartRun
-from tests.functional.runs.test_worker import Gated, wait_for, working
+from tests.functional.runs.test_worker import Gated, working
+from tests.postgres_cluster import wait_for
 
 # This exceeds the pool of the steps and the pool of the queue.
 STEPS, ENDING = 12, 6

@@ -21,7 +21,7 @@ from combine_core.runs import worker as worker_module
 from combine_core.runs.worker import Worker, make_worker
 from combine_core.settings.core import CoreSettings
 from combine_health.cli import main
-from tests.functional.runs.test_worker import wait_for
+from tests.postgres_cluster import wait_for
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 60

@@ -16,8 +16,6 @@ from tests.functional.auth.sign_in.conftest import (
 )
 from tests.oidc_issuer import TENANT
 
-PLACEHOLDER = r"^[0-9a-f]{20}@unverified\.invalid$"
-
 
 def emails(service):
     return [email for (email,) in service.execute("SELECT email FROM users ORDER BY id")]
