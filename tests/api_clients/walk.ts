@@ -1,4 +1,4 @@
-// The walk with the types of openapi-typescript and its client openapi-fetch: node walk.js URL TOKEN
+// Use the API with the types of openapi-typescript and openapi-fetch: node walk.js URL TOKEN
 import process from "node:process";
 import createClient from "openapi-fetch";
 import type { components, paths } from "./schema.js";

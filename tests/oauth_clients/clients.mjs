@@ -1,5 +1,5 @@
-// Runs every flow with openid-client and with oauth4webapi. What a person does, the test does: this
-// program writes one line of JSON that says what, and reads one line with the outcome.
+// Runs every flow with openid-client and with oauth4webapi. The test acts as the user: this program
+// writes one line of JSON with the action, and reads one line with its result.
 import readline from 'node:readline'
 
 import * as oauth from 'oauth4webapi'
@@ -107,13 +107,13 @@ async function withOauth4webapi({ issuer, me, redirect, open }) {
     as, us, await oauth.refreshTokenGrantRequest(as, us, nobody, tokens.refresh_token, insecure),
   )
   check((await status(me, renewed.access_token)) === 200, 'the renewed token opens the API')
-  // The code once more ends all that came of it.
+  // Using the code again revokes its tokens.
   await isRefused(redeem().then((again) => oauth.processAuthorizationCodeResponse(as, us, again)), 'invalid_grant')
   check((await status(me, renewed.access_token)) === 401, 'reuse ends the family')
   await oauth.processRevocationResponse(
     await oauth.revocationRequest(as, us, nobody, renewed.refresh_token, insecure),
   )
-  // The person says no.
+  // The user denies.
   const denied = new URL((await ask({ visit: ask_at.href, deny: true })).location)
   await isRefused((async () => oauth.validateAuthResponse(as, us, denied, state))(), 'access_denied')
 }

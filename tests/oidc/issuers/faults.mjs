@@ -1,23 +1,23 @@
-// What an issuer answers instead of the truth, for as long as the test wants it.
+// The faults of an issuer, which a test starts and ends.
 
 export class Faults {
   #faults = [];
   #held = [];
 
   // {path, times, status, headers, body} | {path, times, reset: true} | {path, times, hold: true}
-  // Of several for one path the first that is not used up counts.
+  // The first fault of a path that is not used up applies.
   add(fault) {
     this.#faults.push({ times: Infinity, ...fault });
   }
 
-  // Those who were kept waiting are cut off.
+  // Close the connections that were kept waiting.
   clear() {
     this.#faults = [];
     for (const response of this.#held) response.destroy();
     this.#held = [];
   }
 
-  // Whether there was a fault, and this response is done with.
+  // Returns whether there was a fault, which has completed this response.
   async answer(path, response) {
     const fault = this.#faults.find((one) => one.times > 0 && (one.path === '*' || one.path === path));
     if (!fault) return false;

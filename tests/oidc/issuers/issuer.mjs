@@ -1,5 +1,5 @@
-// One OpenID issuer on a loopback address of its own: the certified oidc-provider, dressed as Google or
-// as Microsoft. It can be stopped, told to fail, given other keys and other accounts; it cannot lie.
+// An OpenID issuer on its own loopback address: the certified oidc-provider in the role of Google or
+// Microsoft. A test can stop it, make it fail, and change its keys and accounts. It cannot lie.
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -14,7 +14,7 @@ export class Issuer {
   // profile: see profiles.mjs
   constructor(profile) {
     this.profile = profile;
-    // Making one takes long; a reset comes back to it.
+    // Creating a key is slow, so a reset returns to this one.
     this.firstKey = newKey();
     this.server = createServer((request, response) => this.#serve(request, response));
     this.reset({});
@@ -26,7 +26,7 @@ export class Issuer {
     this.#build();
   }
 
-  // Nobody listens at the port any more: a connection is refused.
+  // The port is closed, so a connection is refused.
   async stop() {
     this.server.closeAllConnections();
     if (this.server.listening) await new Promise((resolve) => this.server.close(resolve));
@@ -36,7 +36,7 @@ export class Issuer {
     return `http://${this.profile.host}:${this.port}`;
   }
 
-  // As at first. Whoever was signed in here is a stranger.
+  // Returns to the initial state. All sessions end.
   // thin: the ID token has no claims of the scopes. algorithm: RS256, or ES256 and so on.
   reset({ clients = [], tenant, accounts = {}, thin = false, algorithm = 'RS256' }) {
     this.adapter = createMemoryAdapter();
@@ -48,7 +48,7 @@ export class Issuer {
     this.requests = [];
     this.clients = clients;
     this.tenant = tenant ?? this.profile.tenant;
-    // name -> claims, of which sub is one
+    // name -> claims, including sub
     this.accounts = new Map(Object.entries(accounts));
     if (this.port) this.#build();
   }
@@ -62,7 +62,7 @@ export class Issuer {
     this.#build();
   }
 
-  // With overlap the old key is still published; without, it is gone.
+  // With overlap, the old key is still published. Without it, the key is removed.
   rotateKeys({ overlap }) {
     this.keys = [newKey(this.algorithm), ...(overlap ? this.keys : [])];
     this.#build();
@@ -75,8 +75,8 @@ export class Issuer {
       adapter: this.adapter,
       clients: this.clients,
       claims: profile.claims,
-      // The claims of the scopes stand in the ID token, as those of Google and Microsoft do; those of
-      // Okta's organization server do not.
+      // The ID token contains the claims of the scopes, as with Google and Microsoft, but not with
+      // the organization server of Okta.
       conformIdTokenClaims: this.thin,
       enabledJWA: { idTokenSigningAlgValues: [this.algorithm] },
       cookies: { keys: [this.cookieKey] },
@@ -89,7 +89,7 @@ export class Issuer {
         policy: withAccountChoice(),
         url: (_, interaction) => `${this.prefix}/interaction/${interaction.uid}`,
       },
-      // An own copy: the provider takes it apart.
+      // Pass a copy, because the provider modifies it.
       jwks: { keys: structuredClone(this.keys) },
       loadExistingGrant,
       pkce: { required: () => true },
@@ -117,7 +117,7 @@ export class Issuer {
         return;
       }
       const query = request.url.slice(pathname.length);
-      // The provider makes its own addresses of the difference between the two.
+      // The provider derives its own addresses from the difference between the two.
       request.originalUrl = this.prefix + path + query;
       request.url = path + query;
       await this.callback(request, response);
@@ -138,14 +138,14 @@ function newKey(algorithm = 'RS256') {
   };
 }
 
-// prompt=select_account, which both of the real ones know.
+// prompt=select_account, which both real issuers support.
 function withAccountChoice() {
   const policy = interactionPolicy.base();
   policy.add(new interactionPolicy.Prompt({ name: 'select_account', requestable: true }), 0);
   return policy;
 }
 
-// Nobody is asked for consent: whoever signs in agrees.
+// There is no consent page: signing in gives consent.
 async function loadExistingGrant(context) {
   const { client, session, provider, params } = context.oidc;
   const grantId = session.grantIdFor(client.clientId);

@@ -1,4 +1,4 @@
-// The pages of an issuer. On one it asks who somebody is: the name of an account, or Cancel.
+// The pages of an issuer. The sign-in page asks for the name of an account, or offers Cancel.
 
 export async function answerLogin(issuer, request, response) {
   const { provider } = issuer;
@@ -31,7 +31,7 @@ export async function answerLogin(issuer, request, response) {
   });
 }
 
-// The provider's own page fetches fonts from the network.
+// The default page of the provider loads fonts from the network.
 export function showLogout(context, form) {
   context.body = page(`<h1>Sign out?</h1>${form}
 <button type="submit" form="op.logoutForm" name="logout" value="yes">Yes, sign me out</button>`);

@@ -1,5 +1,5 @@
-// Runs both issuers until standard input ends. Writes one line of JSON with their addresses and that of
-// the control, where a test says what they do next: POST /<issuer>/<verb>, JSON in and out.
+// Runs both issuers until standard input ends. Writes one line of JSON with their addresses and the
+// address of the control server, which tells them what to do next: POST /<issuer>/<verb>, with JSON.
 
 import { createServer } from 'node:http';
 
@@ -46,6 +46,6 @@ const addresses = { control: `http://127.0.0.1:${control.address().port}` };
 for (const [name, issuer] of issuers) addresses[name] = issuer.origin;
 console.log(JSON.stringify(addresses));
 
-// Whoever started this has ended, in whatever way.
+// The parent process has ended.
 process.stdin.resume();
 process.stdin.on('end', () => process.exit(0));

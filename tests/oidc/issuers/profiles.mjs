@@ -1,13 +1,13 @@
-// What makes an issuer look like Google's or like Microsoft's. Addresses of 127.0.0.0/8 that differ are
-// different sites to a browser, as the real ones are.
+// The properties of Google and Microsoft. A browser treats different addresses in 127.0.0.0/8 as different
+// sites, like the real issuers.
 
 export const google = {
   name: 'google',
   title: 'Google',
   host: '127.0.0.2',
   prefix: () => '',
-  // Its discovery document is to be had at an address that does not follow from the issuer, too, as that
-  // of Azure B2C is.
+  // Its discovery document is also available at an address that does not follow from the issuer, as
+  // with Azure B2C.
   strip: (path) => path.replace(/^\/b2c_1_sign_in(?=\/)/, ''),
   routes: { authorization: '/o/oauth2/v2/auth', token: '/token', jwks: '/oauth2/v3/certs', userinfo: '/userinfo' },
   claims: {
@@ -17,7 +17,7 @@ export const google = {
   },
   complete: (claims) => claims,
   denial: 'The user denied access.',
-  // Google lets nobody sign out by a link.
+  // Google has no sign-out endpoint.
   endsSessions: false,
 };
 
@@ -27,7 +27,7 @@ export const microsoft = {
   host: '127.0.0.3',
   tenant: '72f988bf-86f1-41af-91ab-2d7cd011db47',
   prefix: (tenant) => `/${tenant}/v2.0`,
-  // Everybody may begin at "common", or at a tenant that is not theirs.
+  // Every user may start at "common", or at the tenant of another organization.
   strip: (path) => path.replace(/^\/(common|organizations|[0-9a-f-]{36})\/v2\.0(?=\/)/, ''),
   routes: {
     authorization: '/authorize', token: '/token', jwks: '/keys', userinfo: '/userinfo', end_session: '/logout',
@@ -40,7 +40,7 @@ export const microsoft = {
   complete: (claims, tenant) => ({ tid: tenant, oid: claims.sub, ...claims }),
   denial: 'AADSTS65004: User declined to consent to access the app.',
   endsSessions: true,
-  // The discovery document and each key name the issuer by a template.
+  // The discovery document and each key contain a template of the issuer.
   dress(provider, origin) {
     const template = `${origin}/{tenantid}/v2.0`;
     provider.use(async (context, next) => {
