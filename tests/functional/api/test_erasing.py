@@ -124,7 +124,7 @@ def test_an_unknown_user_is_reported(combine, events):
     assert events("erase", "audit-blank") == []
 
 
-def test_an_empty_name_is_refused(room, combine):
+def test_an_empty_name_is_rejected(room, combine):
     assert combine("rename", "project", room.slug, " ")[1].startswith("Error: name: is empty")
 
 

@@ -131,7 +131,7 @@ def test_a_version_without_verdicts_shows_none(place, ada, run, oven):
     ("used_llm", "words"),
     [(True, "The model named nothing here."), (False, "The rules found nothing here.")],
 )
-def test_a_document_without_a_statement_says_so(place, ada, slug, run, oven, used_llm, words):
+def test_a_document_without_statements_is_explained(place, ada, slug, run, oven, used_llm, words):
     version = place.write(run, {}, {"S1": oven}, used_llm=used_llm)
     page = ada.get(f"/documents/{version.document_id}")
     assert page.html.select_one(".support").text.strip() == f"No statement. {words}"

@@ -104,7 +104,7 @@ def test_a_file_names_the_reviewers(ada, bob, ask, document, form_of):
     assert said().endswith("UTC. “As I heard it.”")
 
 
-def test_a_rejection_without_a_comment_is_refused(ada, bob, ask, form_of):
+def test_a_rejection_needs_a_comment(ada, bob, ask, form_of):
     address = ask(ada).location
     page = bob.get(address)
     refused = form_of(page, "decide").submit("decision", value="reject", status=400)

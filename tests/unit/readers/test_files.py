@@ -505,7 +505,7 @@ def test_garbage_is_read_or_rejected(name: str, data: bytes) -> None:
         assert block.kind in BlockKind
 
 
-def test_lines_that_end_with_a_carriage_return_alone() -> None:
+def test_a_carriage_return_ends_a_line() -> None:
     lines = b'{"text":"We go.","user":"Ann"}\r{"text":"No.","user":"Ben"}\r'
     assert shown(read("jsonl", lines)) == [("message", "We go."), ("message", "No.")]
     captions = b"WEBVTT\r\r00:01.000 --> 00:02.000\rAnna: Hello there.\r"

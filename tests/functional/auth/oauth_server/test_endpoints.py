@@ -223,7 +223,7 @@ def test_t40_revoking_a_refresh_token_ends_the_family(provider, client_, hint):
 
 
 @pytest.mark.parametrize("hint", [None, "refresh_token", "access_token", "nonsense"])
-def test_t40_revoking_an_access_token_ends_it_alone(provider, client_, hint):
+def test_t40_revoking_an_access_token_ends_only_this_token(provider, client_, hint):
     tokens = provider.tokens(client_)
     more = {} if hint is None else {"token_type_hint": hint}
     assert revoke(provider, client_, tokens["access_token"], **more).status_int == 200
