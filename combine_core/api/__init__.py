@@ -27,7 +27,6 @@ def includeme(config: Configurator) -> None:
         "invitations",
         "sources",
         "runs",
-        "calls",
         "documents",
         "versions",
         "comments",

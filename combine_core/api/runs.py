@@ -1,4 +1,4 @@
-"""API endpoints for lines and their runs."""
+"""API endpoints for lines, their runs and calls, and the costs of a project."""
 
 from __future__ import annotations
 
@@ -8,12 +8,21 @@ from dataclasses import asdict
 from functools import partial
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPNoContent, HTTPNotFound
+from pyramid.httpexceptions import HTTPForbidden, HTTPNoContent, HTTPNotFound
 from pyramid.request import Request
 from sqlalchemy.orm import Session
 
 from combine_core.access import ProjectContext, RunContext, SignedIn
-from combine_core.api.serializers import Json, show_line, show_plan, show_run
+from combine_core.api.serializers import (
+    Json,
+    show_call,
+    show_line,
+    show_monthly_cost,
+    show_plan,
+    show_run,
+    show_sums,
+    show_whole_call,
+)
 from combine_core.database import Page
 from combine_core.deletion import delete_run, plan_run
 from combine_core.documents import documents_of_runs
@@ -24,11 +33,15 @@ from combine_core.runs import (
     ListedRun,
     RunState,
     cancel_run,
+    costs_of_project,
     estimate_run,
+    find_call,
     find_run,
     inputs_of_runs,
     limits_of,
+    list_calls,
     list_runs,
+    read_texts,
     start_run,
     steps_of_runs,
     sums_of_runs,
@@ -37,6 +50,7 @@ from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
 from combine_core.users import Deed, Permission, tell
 from combine_core.web.endpoints import View, or_not_found
+from combine_core.web.memory_budget import hold_memory
 from combine_core.web.paging import show_page
 from combine_core.web.problems import ProblemError
 
@@ -138,6 +152,39 @@ def _show(request: Request, run_id: uuid.UUID) -> Json:
     return show_runs(request.dbsession, [run])[0]
 
 
+def list_calls_of(context: RunContext, request: Request) -> Json:
+    page = list_calls(
+        request.dbsession, context.run_id, **request.openapi_validated.parameters.query
+    )
+    return show_page(request, page, show_call)
+
+
+def get_call(context: RunContext, request: Request) -> Json:
+    # The prompt contains the text of sources, and a token may have the scope runs:read without sources:read.
+    allowed = request.has_permission(Permission.SOURCES_READ)
+    if not allowed:
+        raise HTTPForbidden(result=allowed)
+    call = or_not_found(
+        find_call(request.dbsession, context.run_id, uuid.UUID(request.matchdict["call_id"]))
+    )
+    read_texts(request.dbsession, call, partial(hold_memory, request))
+    return show_whole_call(call)
+
+
+def get_costs(context: ProjectContext, request: Request) -> Json:
+    query = request.openapi_validated.parameters.query
+    costs = costs_of_project(
+        request.dbsession, context.project.id, first=query.get("from"), until=query.get("until")
+    )
+    return {
+        "from": costs.first.isoformat(),
+        "until": costs.until and costs.until.isoformat(),
+        "items": [show_monthly_cost(entry) for entry in costs.models],
+        "complete": costs.complete,
+        "total": show_sums(costs.total),
+    }
+
+
 def includeme(config: Configurator) -> None:
     """Add the endpoints."""
     add = partial(config.add_endpoint, factory=RunContext, openapi=True)
@@ -181,4 +228,25 @@ def includeme(config: Configurator) -> None:
         "api.run_cancel",
         "/runs/{id}/cancel",
         View("POST", cancel, Permission.RUNS_WRITE, if_match=get_run),
+    )
+    config.add_endpoint(
+        "api.calls",
+        "/runs/{id}/calls",
+        View("GET", list_calls_of, Permission.RUNS_READ),
+        factory=RunContext,
+        openapi=True,
+    )
+    config.add_endpoint(
+        "api.call",
+        "/runs/{id}/calls/{call_id}",
+        View("GET", get_call, Permission.RUNS_READ),
+        factory=RunContext,
+        openapi=True,
+    )
+    config.add_endpoint(
+        "api.costs",
+        "/projects/{slug}/costs",
+        View("GET", get_costs, Permission.RUNS_READ),
+        factory=ProjectContext,
+        openapi=True,
     )

@@ -1,12 +1,13 @@
-"""The pages of documents: a version with its sections and evidence, and its downloads."""
+"""The pages of documents: a version with its sections and evidence, comparisons, and downloads."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPBadRequest, HTTPSeeOther
+from pyramid.httpexceptions import HTTPBadRequest, HTTPNotFound, HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
 
@@ -18,11 +19,13 @@ from combine_core.documents import (
     DocumentVersion,
     NotStale,
     acknowledge,
+    compare_contents,
     deed_of,
     list_stale_reasons,
     list_versions,
     located_statements,
     read_authors,
+    read_version,
     restore_version,
     sections_of,
     step_of,
@@ -38,6 +41,7 @@ from combine_core.web.endpoints import View, json_value
 from combine_core.web.forms import Form, ids_of, sentence, text_of
 
 _TEMPLATE = "combine_core:pages/document.jinja2"
+_COMPARISON = "combine_core:pages/comparison.jinja2"
 
 
 def show_document(context: DocumentContext, request: Request) -> dict[str, Any]:
@@ -142,6 +146,27 @@ def _as_json(request: Request, version: DocumentVersion) -> bytes:
     return text.encode()
 
 
+def show_comparison(context: DocumentContext, request: Request) -> dict[str, Any]:
+    """Show the differences between the versions ``?from=1`` and ``?to=2``."""
+    versions = []
+    for name in ("from", "to"):
+        number = request.GET.get(name, "")
+        version = None
+        if re.fullmatch(r"[1-9][0-9]{0,8}", number):
+            version = read_version(request.dbsession, context.document_id, int(number))
+        if version is None:
+            raise HTTPNotFound
+        versions.append(version)
+    old, new = versions
+    return {
+        "project": context.project,
+        "document": new.document,
+        "old": old,
+        "new": new,
+        "comparison": compare_contents(old.content, new.content),
+    }
+
+
 def includeme(config: Configurator) -> None:
     """Add the pages and the downloads, each for the newest version and for a numbered one."""
     show = View("GET", show_document, Permission.DOCUMENTS_READ, renderer=_TEMPLATE)
@@ -161,3 +186,9 @@ def includeme(config: Configurator) -> None:
         ("pages.version_download", "/documents/{id}/versions/{number}.{format}", [download_view]),
     ):
         config.add_endpoint(name, path, *views, factory=DocumentContext)
+    config.add_endpoint(
+        "pages.comparison",
+        "/documents/{id}/comparison",
+        View("GET", show_comparison, Permission.DOCUMENTS_READ, renderer=_COMPARISON),
+        factory=DocumentContext,
+    )
