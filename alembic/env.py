@@ -59,7 +59,7 @@ def run(url: str) -> None:
 
 def run_for_operator() -> None:
     """Run the migrations for the command ``alembic``, which prints a `CommandError` without a traceback."""
-    from combine_core.cli.errors import diagnosing, message_of
+    from combine_core.cli.service import diagnosing, message_of
 
     try:
         url = database_url()

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from combine_core.extras import require_core
+from combine_core.app import require_core
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator

@@ -1,17 +1,40 @@
-"""The service's entry point for ini files: ``[app:main] use = egg:pyramid-combine``."""
+"""The service's entry point for ini files: ``[app:main] use = egg:pyramid-combine``.
+
+It checks that the dependencies of the extra ``core`` are installed.
+"""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from combine_core.extras import require_core
-
 if TYPE_CHECKING:
     from pyramid.router import Router
+
+# One module of each required distribution.
+NEEDED = (
+    "alembic",
+    "jsonschema_rs",
+    "markdown_it",
+    "orjson",
+    "procrastinate",
+    "psycopg",
+    "psycopg2",
+    "pydantic_settings",
+    "pyramid_jinja2",
+    "pyramid_retry",
+    "pyramid_tm",
+    "sentencex",
+    "sqlalchemy",
+    "Stemmer",
+    "werkzeug",
+    "yaml",
+    "zope.sqlalchemy",
+)
 
 
 def main(global_config: dict[str, str], **settings: Any) -> Router:
@@ -58,3 +81,26 @@ def _without_garbage_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def _missing(module: str) -> bool:
+    try:
+        return find_spec(module) is None
+    except ModuleNotFoundError:  # raised when the parent package is missing
+        return True
+
+
+def require_core() -> None:
+    """Check that the distributions of the extra ``core`` are installed.
+
+    :raises ConfigurationError: lists the missing modules and the command that installs them
+    """
+    missing = [module for module in NEEDED if _missing(module)]
+    if missing:
+        # Imported here because child processes import this package without Pyramid.
+        from pyramid.exceptions import ConfigurationError
+
+        raise ConfigurationError(
+            f"combine_core needs {', '.join(missing)}. Install them: pip install '.[core]' in the"
+            " checkout, or pip install 'WHEEL[core]' with the path of the wheel"
+        )

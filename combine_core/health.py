@@ -59,12 +59,12 @@ from combine_core.postgres.diagnosis import (
     remedies,
 )
 from combine_core.postgres.diagnosis.watch import LIMIT_S
-from combine_core.runs.connections import (
+from combine_core.runs.jobs import (
     DEAD_AFTER_S,
     FINISHED_JOBS_KEPT_H,
+    QUEUES,
     connections_of_worker,
 )
-from combine_core.runs.jobs import QUEUES
 from combine_core.runs.model import SERVICE_FAULTS
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings

@@ -5,7 +5,7 @@
 
 from combine_core.comments import model as comments
 from combine_core.documents import model as documents
-from combine_core.lines import model as lines
+from combine_core.lines import service as lines
 from combine_core.portability import model as portability
 from combine_core.projects import model as projects
 from combine_core.register import model as register

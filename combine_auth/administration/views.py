@@ -21,8 +21,7 @@ from combine_auth.audit.service import AuditFilter, list_events, show_event
 from combine_auth.identities.service import verified_addresses
 from combine_auth.refused import Refused
 from combine_core.users import Identity, User
-from combine_core.web.endpoints import View
-from combine_core.web.paging import show_page
+from combine_core.web.endpoints import View, show_page
 
 Json = dict[str, Any]
 

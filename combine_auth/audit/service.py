@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from combine_auth.audit.model import Action, AuditEvent
 from combine_auth.settings import AuthSettings
 from combine_core.database import Page, paginate, session_factory
-from combine_core.database.expiry import delete_expired
+from combine_core.database.metadata import delete_expired
 from combine_core.settings import CoreSettings
 from combine_core.settings.redaction import REDACTOR
 from combine_core.users import Deed, DeedDone, RoleChanged, find_user

@@ -21,7 +21,7 @@ from combine_auth.oauth_server.model import (
     OAuthGrant,
     OAuthToken,
 )
-from combine_core.database.expiry import delete_expired
+from combine_core.database.metadata import delete_expired
 
 MAX_LISTED = 500
 

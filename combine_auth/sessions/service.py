@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from combine_auth.authentication import CredentialKind, FoundCredential, Proof, sha256, use_is_due
 from combine_auth.sessions.model import BrowserSession
-from combine_core.database.expiry import delete_expired
+from combine_core.database.metadata import delete_expired
 from combine_core.users import Identity, User
 from combine_core.users.user_query import find_user_row
 

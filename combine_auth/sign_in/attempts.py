@@ -22,7 +22,7 @@ from combine_auth.authentication import RANDOM, sha256
 from combine_auth.failures import FailureCode, SignInFailure
 from combine_auth.sign_in.model import Purpose, SignInAttempt
 from combine_auth.sign_in.next_path import HOME
-from combine_core.database.expiry import delete_expired
+from combine_core.database.metadata import delete_expired
 from combine_core.settings import CoreSettings
 from combine_core.web.cookies import Cookie, cookies_are_secure
 

@@ -34,7 +34,7 @@ from combine_auth.tokens.scopes import (
     check_grantable,
     parse_scopes,
 )
-from combine_core.database.expiry import delete_expired
+from combine_core.database.metadata import delete_expired
 from combine_core.users import Identity, Membership, User
 from combine_core.users.user_query import find_user_row
 

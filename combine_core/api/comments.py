@@ -18,8 +18,7 @@ from combine_core.comments import (
     set_resolved,
 )
 from combine_core.users import Permission, is_mail_on, set_mail
-from combine_core.web.endpoints import View
-from combine_core.web.paging import show_page
+from combine_core.web.endpoints import View, show_page
 
 
 def list_of_document(context: DocumentContext, request: Request) -> Json:

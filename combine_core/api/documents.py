@@ -42,10 +42,8 @@ from combine_core.portability.provenance import read_provenance
 from combine_core.reviews import newest_review, newest_reviews
 from combine_core.sources import find_source
 from combine_core.users import Deed, Permission, tell
-from combine_core.web.downloads import attachment
-from combine_core.web.endpoints import View, or_not_found
+from combine_core.web.endpoints import View, attachment, or_not_found, show_page
 from combine_core.web.memory_budget import hold_memory
-from combine_core.web.paging import show_page
 
 
 def list_documents_of(context: ProjectContext, request: Request) -> Json:

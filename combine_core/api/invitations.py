@@ -21,8 +21,7 @@ from combine_core.projects.invitations import (
 )
 from combine_core.users import Permission, Role
 from combine_core.web import SecretPresented
-from combine_core.web.endpoints import View
-from combine_core.web.paging import show_page
+from combine_core.web.endpoints import View, show_page
 
 
 def list_all(context: ProjectContext, request: Request) -> Json:

@@ -16,8 +16,7 @@ from combine_core.portability.archive import Limits
 from combine_core.portability.export import export_project
 from combine_core.portability.importing import import_project
 from combine_core.users import Deed, Permission, tell
-from combine_core.web.downloads import attachment
-from combine_core.web.endpoints import View
+from combine_core.web.endpoints import View, attachment
 from combine_core.web.problems import FieldError, invalid_content
 
 if TYPE_CHECKING:

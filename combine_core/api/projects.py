@@ -16,8 +16,7 @@ from combine_core.deletion import delete_project, plan_project
 from combine_core.projects import Project, change_project, create_project, list_projects
 from combine_core.projects.members import change_role, list_members, read_member, remove_member
 from combine_core.users import Deed, Permission, Role, tell
-from combine_core.web.endpoints import View
-from combine_core.web.paging import show_page
+from combine_core.web.endpoints import View, show_page
 
 
 def get_me(context: SignedIn, request: Request) -> Json:  # noqa: ARG001

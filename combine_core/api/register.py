@@ -24,9 +24,7 @@ from combine_core.register import (
 )
 from combine_core.register.files import write_csv, write_icalendar
 from combine_core.users import Permission
-from combine_core.web.downloads import attachment
-from combine_core.web.endpoints import View, or_not_found
-from combine_core.web.paging import show_page
+from combine_core.web.endpoints import View, attachment, or_not_found, show_page
 
 
 def list_of_project(context: ProjectContext, request: Request) -> Json:

@@ -24,9 +24,8 @@ from combine_core.reviews import (
     withdraw,
 )
 from combine_core.users import Permission, Role
-from combine_core.web.endpoints import View
+from combine_core.web.endpoints import View, show_page
 from combine_core.web.memory_budget import hold_memory
-from combine_core.web.paging import show_page
 
 
 def list_of_document(context: DocumentContext, request: Request) -> Json:

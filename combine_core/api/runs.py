@@ -49,9 +49,8 @@ from combine_core.runs import (
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
 from combine_core.users import Deed, Permission, tell
-from combine_core.web.endpoints import View, or_not_found
+from combine_core.web.endpoints import View, or_not_found, show_page
 from combine_core.web.memory_budget import hold_memory
-from combine_core.web.paging import show_page
 from combine_core.web.problems import ProblemError
 
 

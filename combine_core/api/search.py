@@ -11,8 +11,7 @@ from combine_core.api.serializers import Json, show_found
 from combine_core.search import EntryKind, search
 from combine_core.search.indexing import is_indexing
 from combine_core.users import Permission
-from combine_core.web.endpoints import View
-from combine_core.web.paging import show_page
+from combine_core.web.endpoints import View, show_page
 
 
 def search_project(context: ProjectContext, request: Request) -> Json:

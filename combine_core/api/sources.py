@@ -38,10 +38,8 @@ from combine_core.sources import (
 )
 from combine_core.text import InvalidText
 from combine_core.users import Deed, Permission, tell
-from combine_core.web.downloads import attachment
-from combine_core.web.endpoints import View, or_not_found
+from combine_core.web.endpoints import View, attachment, or_not_found, show_page
 from combine_core.web.memory_budget import hold_memory
-from combine_core.web.paging import show_page
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator

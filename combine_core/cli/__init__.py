@@ -88,7 +88,7 @@ class _Commands(click.Group):
             raise
         except Exception as error:
             # Imported here, because a probe runs every few seconds and must not load the database.
-            from combine_core.cli.errors import message_of
+            from combine_core.cli.service import message_of
 
             message = message_of(error)
             if message is None:

@@ -14,8 +14,7 @@ from combine_core.settings.config_option import config_option
 )
 def migrate(ini: str, remove: str | None) -> None:
     """Migrate the database and the tables of add-ons to their newest revisions."""
-    from combine_core.cli.errors import diagnosing
-    from combine_core.cli.service import read_settings
+    from combine_core.cli.service import diagnosing, read_settings
     from combine_core.database.migrations import current_revisions, remove_add_on, upgrade
     from combine_core.database.revisions import head_revision
 

@@ -11,8 +11,20 @@ from importlib.metadata import entry_points
 from typing import Any, ClassVar
 
 import uuid_utils.compat
-from sqlalchemy import JSON, CheckConstraint, Column, DateTime, MetaData, Table, Text, func
-from sqlalchemy.orm import DeclarativeBase, Mapped, configure_mappers, mapped_column
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    DateTime,
+    MetaData,
+    Table,
+    Text,
+    delete,
+    func,
+    select,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, configure_mappers, mapped_column
 
 # Without these names PostgreSQL chooses them, and a later migration does not know which name to drop.
 NAMING_CONVENTION = {
@@ -22,10 +34,11 @@ NAMING_CONVENTION = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
-
-
 # The entry points of the modules that declare tables. Importing them fills the metadata.
 MODELS_GROUP = "combine.models"
+# The number of expired rows that one transaction deletes from a table.
+ROWS_AT_ONCE = 100
+_EXPIRED = "combine_core.database.expired"
 
 
 @functools.cache
@@ -93,3 +106,26 @@ class Undo(Model):
 
 # The table that the health check writes to; see :mod:`combine_core.postgres.diagnosis.watch`.
 Table("health_writes", Model.metadata, Column("filling", Text, nullable=False))
+
+
+def delete_expired(
+    session: Session, table: type[Identified], *conditions: ColumnElement[bool]
+) -> None:
+    """Delete up to ``ROWS_AT_ONCE`` rows that meet all conditions, once per transaction and table.
+
+    Services call it whenever they add a row, so that no table grows without limit.
+
+    Rows that another transaction has locked are skipped, because it deletes them or still uses them.
+    """
+    session.connection()
+    transaction = session.get_transaction()
+    done = session.info.setdefault(_EXPIRED, {})
+    if done.get(table) is transaction:
+        return
+    done[table] = transaction
+    expired = (
+        select(table.id).where(*conditions).limit(ROWS_AT_ONCE).with_for_update(skip_locked=True)
+    )
+    session.execute(
+        delete(table).where(table.id.in_(expired)).execution_options(synchronize_session=False)
+    )

@@ -1,9 +1,9 @@
 """Lines: the declared graphs of steps that produce documents."""
 
 from combine_core.lines.definition import InvalidLine, Line, WriteStep, parse_line
-from combine_core.lines.model import LineVersion
 from combine_core.lines.prompt import render_prompt, uses_sources
 from combine_core.lines.service import (
+    LineVersion,
     UnknownLine,
     find_line,
     installed_lines,

@@ -1,4 +1,4 @@
-"""Finds the installed lines and stores their versions in the database."""
+"""The table of line versions. Finds the installed lines and stores their versions."""
 
 from __future__ import annotations
 
@@ -6,18 +6,30 @@ import functools
 import uuid
 from importlib import resources
 from importlib.metadata import entry_points
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import UniqueConstraint, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from combine_core.database.metadata import new_id
+from combine_core.database.metadata import Identified, Model, new_id
 from combine_core.database.page import Page
 from combine_core.lines.definition import InvalidLine, Line, line_from_definition, parse_line
-from combine_core.lines.model import LineVersion
 
 # The entry-point group for packages with lines, as YAML files, and the templates of their documents.
 LINES_GROUP = "combine.lines"
+
+
+class LineVersion(Identified, Model):
+    """The immutable definition of a line that a run used."""
+
+    __tablename__ = "line_versions"
+
+    name: Mapped[str]
+    sha256: Mapped[str]
+    definition: Mapped[dict[str, Any]] = mapped_column(deferred=True)
+
+    __table_args__ = (UniqueConstraint("name", "sha256"),)
 
 
 class UnknownLine(LookupError):

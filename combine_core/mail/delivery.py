@@ -1,4 +1,4 @@
-"""Sends mail from a worker through the mail server."""
+"""Sends mail from a worker through the mail server, and decides when to retry."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from email.message import EmailMessage
 from email.utils import formatdate
 from urllib.parse import urlsplit
 
+from procrastinate import BaseRetryStrategy, RetryDecision
+from procrastinate.jobs import Job
 from sqlalchemy.orm import Session, sessionmaker
 
 from combine_core.mail.jobs import MailNotSent, Occasion, enqueue_mail
@@ -23,6 +25,9 @@ logger = logging.getLogger(__name__)
 # The timeout of each response of the mail server.
 TIMEOUT_S = 10.0
 _FOOT = "Combine sent this to a member of the project. Replies are not read."
+MOST_ATTEMPTS = 6
+# The delay of the first retry. Each further delay is four times as long; the last one is over four hours.
+_FIRST_DELAY_S = 60
 
 
 class Mailer:
@@ -123,3 +128,18 @@ def _explained(error: OSError | ValueError) -> MailNotSent:
         return MailNotSent(f"{name} {error.smtp_code}", is_final=False)
     # A ValueError means that the address is invalid.
     return MailNotSent(name, is_final=not isinstance(error, OSError))
+
+
+class MailRetries(BaseRetryStrategy):
+    """A retry strategy with growing delays, in which new jobs come before retried ones."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        """Return the time of the next attempt, or ``None`` to give up.
+
+        A worker that stops returns its job to the queue by this method, too.
+        """
+        is_final = isinstance(exception, MailNotSent) and exception.is_final
+        if is_final or job.attempts + 1 >= MOST_ATTEMPTS:
+            return None
+        seconds = _FIRST_DELAY_S * 4**job.attempts
+        return RetryDecision(retry_in={"seconds": seconds}, priority=-(job.attempts + 1))

@@ -36,8 +36,7 @@ from combine_core.projects import OwnProject
 from combine_core.reviews import ReviewSummary, list_reviews, newest_review
 from combine_core.text import InvalidText
 from combine_core.users import Permission
-from combine_core.web.downloads import attachment
-from combine_core.web.endpoints import View, json_value
+from combine_core.web.endpoints import View, attachment, json_value
 from combine_core.web.forms import Form, ids_of, sentence, text_of
 
 _TEMPLATE = "combine_core:pages/document.jinja2"

@@ -27,7 +27,6 @@ from combine_core.evidence import count_verdicts
 from combine_core.lines import InvalidLine, Line, store_version
 from combine_core.lines.definition import line_from_definition
 from combine_core.portability.archive import Archive, InvalidArchive, rows_member
-from combine_core.portability.batch import Batch
 from combine_core.portability.checks import CHECKS
 from combine_core.portability.model import ImportedPerson, ImportedReview, ImportedRow
 from combine_core.portability.rows import (
@@ -35,6 +34,7 @@ from combine_core.portability.rows import (
     PEOPLE,
     REVIEWS,
     TABLES,
+    Batch,
     Table,
     columns_of,
     decode,

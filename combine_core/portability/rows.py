@@ -1,4 +1,4 @@
-"""Encodes and decodes the rows of a project as JSON objects, in the order in which an import stores them.
+"""Encodes, decodes and inserts the rows of a project, in the order in which an import stores them.
 
 This is the only list of the exported tables. A row can refer only to rows in the same file, so that an import
 cannot reach the rows of another project.
@@ -27,10 +27,12 @@ from sqlalchemy import (
     Select,
     Text,
     Uuid,
+    insert,
     select,
 )
 from sqlalchemy import Table as DatabaseTable
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Session
 
 from combine_core.comments.model import Comment
 from combine_core.database import Model
@@ -230,3 +232,25 @@ def _of_type(value: Any, kind: type[_Type]) -> _Type:
 
 def _reject() -> Any:
     raise ValueError
+
+
+class Batch:
+    """A batch of rows, in which referenced rows are inserted before the rows that refer to them."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._rows: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        self._order = [table.name for table in Model.metadata.sorted_tables]
+
+    def add(self, model: type[Model], row: dict[str, Any]) -> None:
+        # Without None, which would become the JSON value null in a column of JSON.
+        row = {name: value for name, value in row.items() if value is not None}
+        self._rows.setdefault((model.__tablename__, *row), []).append(row)
+
+    def flush(self, *, at_least: int = 0) -> None:
+        """Insert the rows, unless there are fewer than ``at_least``."""
+        if sum(map(len, self._rows.values())) < at_least:
+            return
+        for key in sorted(self._rows, key=lambda key: self._order.index(key[0])):
+            self._session.execute(insert(Model.metadata.tables[key[0]]), self._rows[key])
+        self._rows = {}

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload
 
 from combine_core.database import Page, paginate
-from combine_core.database.expiry import delete_expired
+from combine_core.database.metadata import delete_expired
 from combine_core.projects.members import Notify, RoleChange
 from combine_core.projects.model import InvitationState, Project, ProjectInvitation
 from combine_core.users import Deed, Membership, Role

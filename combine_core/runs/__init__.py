@@ -14,7 +14,6 @@ from combine_core.runs.calls import (
     sums_of_steps,
 )
 from combine_core.runs.estimate import Estimate
-from combine_core.runs.limits import ModelLimits, limits_of
 from combine_core.runs.lists import (
     ListedRun,
     ListedStep,
@@ -25,6 +24,7 @@ from combine_core.runs.lists import (
     steps_of_runs,
 )
 from combine_core.runs.model import Call, CallState, Run, RunSource, RunState, Step, StepState
+from combine_core.runs.portions import ModelLimits, limits_of
 from combine_core.runs.service import (
     InvalidRun,
     QueueFull,

@@ -29,7 +29,7 @@ from combine_core.observe.provider_calls import provider_call
 from combine_core.runs import journal
 from combine_core.runs.answer import UnusableAnswer, parse_answer, repair_prompt
 from combine_core.runs.claim import Claim
-from combine_core.runs.limits import ModelLimits
+from combine_core.runs.portions import ModelLimits
 
 logger = logging.getLogger(__name__)
 

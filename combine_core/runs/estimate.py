@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from combine_core.lines import Line, WriteStep
 from combine_core.llm import Offline, ProviderRegistry, Usage
-from combine_core.runs.limits import ModelLimits
+from combine_core.runs.portions import ModelLimits
 from combine_core.runs.questions import context_for, frame_tokens, room_for_source
 from combine_core.sources import Source
 

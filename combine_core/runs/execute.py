@@ -33,7 +33,7 @@ from combine_core.runs.assignment import (
     split_key,
 )
 from combine_core.runs.claim import Claim
-from combine_core.runs.limits import ModelLimits
+from combine_core.runs.portions import ModelLimits
 from combine_core.runs.questions import QuestionBuilder, context_for
 from combine_core.runs.second_opinion import opinion_batches
 

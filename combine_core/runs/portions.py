@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from combine_core.llm import Material
 from combine_core.readers import BlockKind, read_blocks
+from combine_core.settings.core import CoreSettings
 
 # A portion ends at a heading only if it is at least half full.
 _HALF = 0.5
@@ -17,6 +18,24 @@ _TOKENS_PER_LINE = 3
 _LETTERS_PER_TOKEN = 4.0
 _DIGITS_PER_TOKEN = 2.0
 _TOKENS_PER_OTHER = 0.8
+
+
+@dataclass(frozen=True)
+class ModelLimits:
+    """Limits of every call, which the operator sets. They override the limits of a line.
+
+    :ivar timeout: seconds for one call; ``None``: the timeout of the step
+    :ivar answer_tokens: maximum tokens of an answer
+    :ivar context_tokens: maximum tokens of prompt and answer together; ``None``: the context of the model
+    """
+
+    timeout: float | None = None
+    answer_tokens: int = 32_000
+    context_tokens: int | None = None
+
+
+def limits_of(settings: CoreSettings) -> ModelLimits:
+    return ModelLimits(settings.model_timeout, settings.answer_tokens, settings.context_tokens)
 
 
 class LineTooLong(ValueError):

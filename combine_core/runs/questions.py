@@ -20,8 +20,13 @@ from combine_core.llm import (
 )
 from combine_core.runs.ask import Question
 from combine_core.runs.assignment import Assignment
-from combine_core.runs.limits import ModelLimits
-from combine_core.runs.portions import LineTooLong, estimate_tokens, halves_of, portions_of
+from combine_core.runs.portions import (
+    LineTooLong,
+    ModelLimits,
+    estimate_tokens,
+    halves_of,
+    portions_of,
+)
 
 # In longer texts models miss facts, and an answer has no room for all of them.
 MAX_PORTION_TOKENS = 20_000

@@ -14,8 +14,8 @@ from combine_core.llm import ProviderRegistry
 from combine_core.runs.assignment import part_key, reading_key, split_key
 from combine_core.runs.estimate import Estimate, estimate
 from combine_core.runs.jobs import enqueue_step
-from combine_core.runs.limits import ModelLimits
 from combine_core.runs.model import Run, RunSource, RunState, Step, StepState
+from combine_core.runs.portions import ModelLimits
 from combine_core.runs.questions import ContextTooSmall
 from combine_core.runs.transitions import RunEvent, StepEvent, change
 from combine_core.sources import ReadingState, Source, pin_revisions

@@ -25,22 +25,23 @@ from combine_core.database import make_engine, make_sessions
 from combine_core.database.connecting import connection_arguments, conninfo
 from combine_core.heartbeat import BEAT_S, Heartbeat
 from combine_core.llm import ProviderRegistry
+from combine_core.mail.delivery import MailRetries
 from combine_core.mail.jobs import QUEUE as MAIL_QUEUE
 from combine_core.mail.jobs import TASK as MAIL_TASK
-from combine_core.mail.retries import MailRetries
 from combine_core.postgres.diagnosis import is_database_fault
 from combine_core.runs.claim import adopt_orphans, hand_back
-from combine_core.runs.connections import (
+from combine_core.runs.execute import SLOW_PROVIDER_MS, StepRunner
+from combine_core.runs.jobs import (
     DEAD_AFTER_S,
     FINISHED_JOBS_KEPT_H,
     POOL_SIZE,
+    QUEUES,
     STEPS_OVERFLOW,
     STEPS_POOL_SIZE,
+    TASK,
 )
-from combine_core.runs.execute import SLOW_PROVIDER_MS, StepRunner
-from combine_core.runs.jobs import QUEUES, TASK
 from combine_core.runs.journal import delete_old_texts
-from combine_core.runs.limits import ModelLimits, limits_of
+from combine_core.runs.portions import ModelLimits, limits_of
 from combine_core.runs.reading import read_revision
 from combine_core.search.indexing import index_missing
 from combine_core.settings.core import CoreSettings

@@ -14,10 +14,13 @@ before a secret is looked up.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pyramid.config import Configurator
+from pyramid.events import ApplicationCreated
 from pyramid.registry import Registry
 from pyramid.request import Request
+from pyramid.threadlocal import RequestContext
 from pyramid.tweens import EXCVIEW, INGRESS, MAIN
 
 SECURITY_HEADERS = "combine_core.web.security_headers.security_headers_tween_factory"
@@ -47,8 +50,32 @@ class SecretPresented:
     request: Request
 
 
+def _share_request_class(event: ApplicationCreated) -> None:
+    """Make the application create its request class once.
+
+    Pyramid creates a class for every request, to hold the properties of ``config.add_request_method``. That
+    takes time, defeats Python's attribute caches, and leaves the class to the garbage collector. Subrequests
+    still use Pyramid's own way.
+    """
+    router = event.app
+    factory, added = router.request_factory, router.request_extensions
+    # A host application may use any function as request factory.
+    if added is None or not isinstance(factory, type):
+        return
+    content = {"__module__": factory.__module__, **added.methods, **added.descriptors}
+    request_class = type(factory.__name__, (factory,), content)
+
+    def request_context(environ: dict[str, Any]) -> RequestContext:
+        request = request_class(environ)
+        request.registry = router.registry
+        request.invoke_subrequest = router.invoke_subrequest
+        return RequestContext(request)
+
+    router.request_context = request_context
+
+
 def includeme(config: Configurator) -> None:
-    config.include("combine_core.web.request_class")
+    config.add_subscriber(_share_request_class, ApplicationCreated)
     config.include("combine_core.web.paths")
     config.include("combine_core.web.guard")
     config.include("combine_core.web.problems")

@@ -23,6 +23,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
 
 import orjson
 from pyramid.config import Configurator
@@ -30,10 +31,13 @@ from pyramid.httpexceptions import HTTPBadRequest, HTTPMethodNotAllowed, HTTPNot
 from pyramid.request import Request
 from pyramid.security import NO_PERMISSION_REQUIRED
 
+from combine_core.database import Page
+
 API_PREFIX = "/api/v1"
 JSON_RENDERER = "combine_json"
 
 Found = TypeVar("Found")
+Item = TypeVar("Item")
 
 
 class View:
@@ -168,6 +172,23 @@ def _render_json(value: Any, system: Mapping[str, Any]) -> bytes:
     if response.content_type == response.default_content_type:
         response.content_type = "application/json"
     return json_bytes(value)
+
+
+def show_page(
+    request: Request, page: Page[Item], show: Callable[[Item], dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the items and the cursor of the next page, and set the ``Link`` header (RFC 8288)."""
+    if page.next is not None:
+        query = urlencode({**request.GET, "cursor": page.next})
+        request.response.headers["Link"] = f'<{request.path}?{query}>; rel="next"'
+    return {"items": [show(item) for item in page.items], "next": page.next}
+
+
+def attachment(name: str) -> str:
+    """Return the ``Content-Disposition`` value of a file with this name, in any script (RFC 6266)."""
+    if name.isascii() and name.isprintable() and not {'"', "\\"} & set(name):
+        return f'attachment; filename="{name}"'
+    return f"attachment; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def includeme(config: Configurator) -> None:

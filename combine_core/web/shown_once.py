@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import ForeignKey, delete, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from combine_core.database.expiry import delete_expired
-from combine_core.database.metadata import Identified, Model
+from combine_core.database.metadata import Identified, Model, delete_expired
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
 from combine_core.web.paths import UUID_PATTERN

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from combine_auth.audit import KEPT_FOR, Action, AuditEvent, record, record_refusal, record_request
 from combine_auth.audit.service import MAX_TEXT_LENGTH
-from combine_core.database.expiry import ROWS_AT_ONCE
+from combine_core.database.metadata import ROWS_AT_ONCE
 from combine_core.users import Identity
 from tests.functional.auth.conftest import DEVELOPMENT
 

@@ -24,7 +24,7 @@ from pytest_alembic.tests import (
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Engine
 
-from combine_core.cli.errors import message_of
+from combine_core.cli.service import message_of
 from combine_core.database import migration_lock, revisions
 from combine_core.database.migration_lock import ADVISORY_LOCK
 from combine_core.database.revisions import (

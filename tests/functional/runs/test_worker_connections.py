@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from combine_core.llm import ProviderRegistry
 from combine_core.runs import cancel_run
 from combine_core.runs import worker as worker_module
-from combine_core.runs.connections import connections_of_worker
+from combine_core.runs.jobs import connections_of_worker
 from combine_core.settings.core import CoreSettings
 from tests.functional.runs.conftest import StartRun
 from tests.functional.runs.test_worker import Gated, working

@@ -33,7 +33,7 @@ def test_requests_have_the_added_attributes(factory):
         return Response(" ".join(words))
 
     with Configurator(request_factory=factory) as config:
-        config.include("combine_core.web.request_class")
+        config.include("combine_core.web")
         config.add_request_method(lambda _: made.append(1) or len(made), "number", reify=True)
         config.add_request_method(lambda _: "default", "settable", property=True)
         config.add_request_method(lambda _, name: f"Hello {name}", "hello")

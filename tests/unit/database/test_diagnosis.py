@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import URL, make_url
 
-from combine_core.cli.errors import message_of
+from combine_core.cli.service import message_of
 from combine_core.postgres.diagnosis import (
     ADVICE,
     Cause,
