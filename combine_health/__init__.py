@@ -200,8 +200,7 @@ def includeme(config: Any) -> None:
         use_health_check,
     )
     from combine_health.endpoints.conflicts import verify_routes
-    from combine_health.endpoints.execution_policy import install_execution_policy
-    from combine_health.endpoints.views import add_views
+    from combine_health.endpoints.views import add_views, install_execution_policy
     from combine_health.engine.plugins import Plugins
 
     settings = read_settings(config.registry.settings or {})
