@@ -1,4 +1,6 @@
-"""The exception of a failed sign-in, and the codes that the error page, the log and the audit share.
+"""The exceptions of a change that a rule forbids, and of a failed sign-in.
+
+The error page, the log and the audit share the codes of failed sign-ins.
 
 :mod:`combine_auth.sign_in.failures` has the text for each code.
 """
@@ -12,6 +14,18 @@ from typing import Final
 # Seconds to wait if the provider sends no Retry-After.
 RETRY_AFTER_S: Final = 30
 _MAX_LINE: Final = 200
+
+
+class Refused(ValueError):
+    """A rule forbids the change. The text gives the user the reason and the remedy."""
+
+
+def clean_name(name: str, label: str, max_length: int) -> str:
+    """Strip and validate a name. Raises Refused, with a text that begins with ``label``."""
+    name = name.strip()
+    if not (name and name.isprintable() and len(name) <= max_length):
+        raise Refused(f"{label} must have 1 to {max_length} printable characters.")
+    return name
 
 
 class FailureCode(StrEnum):

@@ -20,7 +20,7 @@ from combine_auth.openid import identity_providers, redirect_uri
 from combine_auth.public_url import REMEDIES as REMEDIES_OF_ADDRESS
 from combine_auth.public_url import Contradiction, is_pool_in_use, recent_contradictions
 from combine_auth.settings import AuthSettings, SignUp
-from combine_auth.sign_in.failure_counts import failure_counts
+from combine_auth.sign_in.failures import failure_counts
 from combine_core.database import session_factory
 from combine_core.settings import DEPLOYED, CoreSettings, settings_of
 from combine_core.users import colliding_emails

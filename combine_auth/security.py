@@ -1,7 +1,8 @@
-"""The security policy: authentication, permissions and CSRF protection."""
+"""The security policy: authentication by session cookie or bearer token, permissions and CSRF protection."""
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -16,16 +17,97 @@ from pyramid.security import Denied
 from pyramid.settings import aslist
 from pyramid.viewderivers import INGRESS
 
-from combine_auth.authentication import Authenticator, CredentialKind, Proof
+from combine_auth.authentication import RANDOM, Authenticator, CredentialKind, Proof, use_credential
 from combine_auth.cross_site import CsrfTokens
-from combine_auth.sessions.cookie import SessionCookie
-from combine_auth.tokens.bearer import BearerToken
+from combine_auth.oauth_server.issued_tokens import find_access_token
+from combine_auth.oauth_server.model import OAuthGrant
+from combine_auth.sessions.model import BrowserSession
+from combine_auth.sessions.service import (
+    ABSOLUTE_LIMIT,
+    end_session_of_token,
+    find_session,
+    start_session,
+)
+from combine_auth.tokens.format import ACCESS, PERSONAL
+from combine_auth.tokens.model import PersonalAccessToken
+from combine_auth.tokens.service import find_token
 from combine_core.settings import CoreSettings
 from combine_core.users import Identity
-from combine_core.web.cookies import cookies_are_secure
+from combine_core.web.cookies import Cookie, cookies_are_secure
 from combine_core.web.paths import needs_no_database
 
 View = Callable[[Any, Any], Any]
+# The server joins several Authorization headers with commas.
+_BEARER = re.compile(r"(?:^|,)\s*bearer(?![^\s,])", re.IGNORECASE)
+
+
+class SessionCookie:
+    """The cookie that contains a session's token."""
+
+    def __init__(self, *, secure: bool) -> None:
+        self._cookie = Cookie("session", secure=secure, lifetime=ABSOLUTE_LIMIT)
+
+    def read_credential(self, request: Any) -> str | None:
+        """Return the cookie's value, not yet verified; ``None`` without the cookie."""
+        return self._cookie.read(request)
+
+    def verify(self, request: Any, credential: str) -> Proof | None:
+        if not RANDOM.fullmatch(credential):
+            return None
+        found = find_session(request, credential)
+        return use_credential(request, found, BrowserSession.last_seen_at)
+
+    def start(
+        self, request: Any, user_id: Any, provider: str | None = None
+    ) -> list[tuple[str, str]]:
+        """Start a session, and return the headers that set its cookie."""
+        token = start_session(
+            request.dbsession,
+            user_id,
+            user_agent=request.user_agent or "",
+            # Not client_addr, which a client can forge. The server has already replaced this address
+            # with the one from its trusted proxy.
+            ip=request.remote_addr,
+            provider=provider,
+        )
+        return self._cookie.headers(token)
+
+    def end(self, request: Any) -> list[tuple[str, str]]:
+        """End the session of the request, and return the headers that delete the cookie."""
+        token = self.read_credential(request)
+        if token is not None and RANDOM.fullmatch(token):
+            end_session_of_token(request.dbsession, token)
+        return self._cookie.headers(None)
+
+
+class BearerToken:
+    """The token in the header ``Authorization: Bearer`` (RFC 6750). Tokens elsewhere are ignored."""
+
+    def read_credential(self, request: Any) -> str | None:
+        """Return the text after ``Bearer``, not yet verified; ``None`` without such a header.
+
+        Other schemes are ignored, because a proxy with Basic authentication passes its header on. A bearer
+        token after another credential counts as invalid, because it is ambiguous which of the two applies.
+        A token with a DPoP proof (RFC 9449) counts as invalid too: no token is bound to a key, and the
+        client must not assume that it is.
+        """
+        header: str = request.environ.get("HTTP_AUTHORIZATION", "")
+        if "HTTP_DPOP" in request.environ or header[:5].lower() == "dpop ":
+            return "DPoP"
+        bearer = _BEARER.search(header)
+        if bearer is None:
+            return None
+        return header[bearer.end() :].strip(" \t") if bearer.start() == 0 else header
+
+    def verify(self, request: Any, credential: str) -> Proof | None:
+        """Verify the token. A wrong checksum is rejected without a query."""
+        if PERSONAL.is_valid(credential):
+            found = find_token(request, credential)
+            return use_credential(request, found, PersonalAccessToken.last_used_at)
+        if ACCESS.is_valid(credential):
+            found = find_access_token(request, credential)
+            return use_credential(request, found, OAuthGrant.last_used_at)
+        return None
 
 
 class SecurityPolicy:

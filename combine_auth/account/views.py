@@ -18,6 +18,7 @@ from combine_auth.administration.service import (
     user_of_id,
 )
 from combine_auth.audit import Action
+from combine_auth.failures import Refused
 from combine_auth.identities.service import (
     UNVERIFIED_DOMAIN,
     LastIdentity,
@@ -27,7 +28,6 @@ from combine_auth.identities.service import (
 )
 from combine_auth.oauth_server.grants import revoke_grants_of
 from combine_auth.openid import IdentityProvider, identity_providers
-from combine_auth.refused import Refused
 from combine_auth.sessions.service import end_session, end_sessions_of, is_fresh, list_sessions
 from combine_auth.settings import AuthSettings
 from combine_auth.sign_in.flow import prepare_buttons

@@ -9,7 +9,7 @@ from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 
 from combine_auth.administration import AdminPermission, service
 from combine_auth.administration.views import Administration
-from combine_auth.refused import Refused
+from combine_auth.failures import Refused
 from combine_core.users import User
 from combine_core.users.deletion import in_words
 from combine_core.web.endpoints import View

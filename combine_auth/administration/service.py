@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session
 from combine_auth.audit import OPERATOR, Action, record, record_request
 from combine_auth.clients.model import OAuthClient
 from combine_auth.clients.service import delete_client, list_clients
+from combine_auth.failures import Refused, clean_name
 from combine_auth.identities.invitations import create_invitation
 from combine_auth.identities.model import LinkedIdentity
 from combine_auth.identities.service import end_invitations
 from combine_auth.oauth_server.grants import revoke_grants_of
-from combine_auth.refused import Refused, clean_name
 from combine_auth.sessions.service import end_sessions_of
 from combine_auth.tokens.scopes import FOR_ADMINISTRATORS
 from combine_auth.tokens.service import limit_tokens_of

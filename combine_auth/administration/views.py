@@ -18,8 +18,8 @@ from pyramid.httpexceptions import (
 
 from combine_auth.administration import AdminPermission, service
 from combine_auth.audit.service import AuditFilter, list_events, show_event
+from combine_auth.failures import Refused
 from combine_auth.identities.service import verified_addresses
-from combine_auth.refused import Refused
 from combine_core.users import Identity, User
 from combine_core.web.endpoints import View, show_page
 

@@ -22,7 +22,7 @@ from combine_auth.cli.console import (
 from combine_auth.clients import service as clients
 from combine_auth.clients.built_in import built_in_clients
 from combine_auth.clients.model import OAuthClient
-from combine_auth.refused import Refused
+from combine_auth.failures import Refused
 from combine_auth.tokens.scopes import PLAIN, SCOPES
 from combine_core.settings import CoreSettings
 from combine_core.settings.config_option import config_option

@@ -10,7 +10,7 @@ from typing import Protocol
 import click
 from sqlalchemy.orm import Session, sessionmaker
 
-from combine_auth.refused import Refused
+from combine_auth.failures import Refused
 from combine_core.settings import LoadedSettings
 from combine_core.users import InvalidEmail
 

@@ -16,7 +16,7 @@ from combine_auth.cli.console import (
     report_refusals,
     show_table,
 )
-from combine_auth.refused import Refused
+from combine_auth.failures import Refused
 from combine_auth.tokens.format import PREFIX
 from combine_auth.tokens.model import PersonalAccessToken
 from combine_auth.tokens.scopes import SCOPES

@@ -24,7 +24,7 @@ from combine_auth.clients.service import (
     register_client,
     rotate_secret,
 )
-from combine_auth.refused import Refused
+from combine_auth.failures import Refused
 from combine_auth.tokens.scopes import PLAIN
 from combine_core.users import User
 from combine_core.web.forms import text_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from combine_auth.refused import Refused
+from combine_auth.failures import Refused
 
 MAX_LENGTH = 500
 

@@ -12,12 +12,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from combine_auth.authentication import sha256
-from combine_auth.clients.built_in import BuiltInClient, store
+from combine_auth.clients.built_in import BuiltInClient, check_not_reserved, store
 from combine_auth.clients.model import GrantType, OAuthClient
 from combine_auth.clients.redirect_uri import check_redirect_uri
-from combine_auth.clients.reserved_names import check_not_reserved
+from combine_auth.failures import Refused, clean_name
 from combine_auth.oauth_server.grants import revoke_grants_beyond
-from combine_auth.refused import Refused, clean_name
 from combine_auth.tokens.format import CLIENT_SECRET
 from combine_auth.tokens.scopes import PLAIN, check_grantable, parse_scopes
 from combine_core.users import User

@@ -1,8 +1,13 @@
-"""``/oauth/authorize``, where a user allows or denies a client to act for them (RFC 6749, 4.1.1)."""
+"""``/oauth/authorize``, where a user allows or denies a client to act for them (RFC 6749, 4.1.1).
+
+The content of each consent page is stored, so that a user grants exactly what the page showed.
+"""
 
 from __future__ import annotations
 
 import logging
+import secrets
+import uuid
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -14,16 +19,19 @@ from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.renderers import render_to_response
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
-from combine_auth.authentication import CredentialKind, Proof
+from combine_auth.authentication import RANDOM, CredentialKind, Proof, sha256
 from combine_auth.clients import OAuthClient
 from combine_auth.clients.redirect_uri import form_target
 from combine_auth.clients.service import owner_of
 from combine_auth.limits import check_limit
-from combine_auth.oauth_server.consent import find_page, matches_page, save_page
+from combine_auth.oauth_server import lifetimes
 from combine_auth.oauth_server.context import oauth_context
-from combine_auth.oauth_server.grants import TooManyGrants
+from combine_auth.oauth_server.grants import TooManyGrants, delete_expired_rows
 from combine_auth.oauth_server.messages import oauth_request, read_form, read_parameters
+from combine_auth.oauth_server.model import OAuthConsentPage
 from combine_auth.oauth_server.server import server_of
 from combine_auth.tokens.scopes import describe_scope, grantable
 from combine_core.settings import CoreSettings, settings_of
@@ -31,7 +39,6 @@ from combine_core.web.endpoints import View
 from combine_core.web.forms import text_of
 
 logger = logging.getLogger(__name__)
-
 _CONSENT = "combine_auth:oauth_server/consent.jinja2"
 _REFUSED = "combine_auth:oauth_server/refused.jinja2"
 # The maximum length of a path that the sign-in page can redirect to.
@@ -171,6 +178,54 @@ def _policy(target: str) -> str:
     return (
         "default-src 'none'; style-src 'self'; img-src 'self'; "
         f"form-action 'self' {target}; frame-ancestors 'none'; base-uri 'none'"
+    )
+
+
+def save_page(
+    session: Session, user_id: uuid.UUID, auth_request: Any, parameters: Mapping[str, str]
+) -> str:
+    """Store the content of the page, and return the token for its form."""
+    delete_expired_rows(session)
+    token = secrets.token_urlsafe(32)
+    session.add(
+        OAuthConsentPage(
+            token_sha256=sha256(token),
+            user_id=user_id,
+            client_id=auth_request.client.id,
+            parameters=dict(parameters),
+            scopes=auth_request.scopes,
+            redirect_uri=auth_request.redirect_uri,
+            expires_at=func.now() + lifetimes.CONSENT_PAGE,
+        )
+    )
+    session.flush()
+    return token
+
+
+def find_page(session: Session, user_id: uuid.UUID, token: str) -> OAuthConsentPage | None:
+    """Return the page of this user with this token; ``None`` if there is none or it has expired."""
+    if not RANDOM.fullmatch(token):
+        return None
+    return session.scalar(
+        select(OAuthConsentPage).where(
+            OAuthConsentPage.token_sha256 == sha256(token),
+            OAuthConsentPage.user_id == user_id,
+            OAuthConsentPage.expires_at > func.now(),
+        )
+    )
+
+
+def matches_page(page: OAuthConsentPage, auth_request: Any, parameters: Mapping[str, str]) -> bool:
+    """Check whether the submitted form still matches the page.
+
+    The form may have been tampered with, or the client's registration, which supplies the defaults, may
+    have changed.
+    """
+    return (
+        page.client_id == auth_request.client.id
+        and page.parameters == parameters
+        and page.scopes == auth_request.scopes
+        and page.redirect_uri == auth_request.redirect_uri
     )
 
 

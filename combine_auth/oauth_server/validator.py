@@ -22,11 +22,11 @@ from combine_auth.authentication import sha256
 from combine_auth.clients import GrantType, OAuthClient
 from combine_auth.clients.authentication import authenticate, find_client
 from combine_auth.clients.redirect_uri import matches
+from combine_auth.failures import Refused
 from combine_auth.oauth_server import devices, issued_tokens, lifetimes
 from combine_auth.oauth_server.context import current_context
 from combine_auth.oauth_server.grants import CredentialReused, create_grant, revoke_grant
 from combine_auth.oauth_server.model import OAuthCode, OAuthGrant
-from combine_auth.refused import Refused
 from combine_auth.tokens.scopes import parse_scopes
 from combine_core.users import User
 

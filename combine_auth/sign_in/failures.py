@@ -1,26 +1,27 @@
-"""Logs and records a failed sign-in, and renders its error page."""
+"""Logs, counts and records a failed sign-in, and renders its error page."""
 
 from __future__ import annotations
 
 import logging
 import re
+import threading
 import tomllib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, Final
 
 from markupsafe import Markup, escape
 from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.registry import Registry
 
 from combine_auth.audit import Action, record_refusal
 from combine_auth.failures import FailureCode, SignInFailure
 from combine_auth.openid import identity_providers, redirect_uri
-from combine_auth.sign_in.failure_counts import failure_counts
 from combine_core.settings import CoreSettings, settings_of
 
 logger = logging.getLogger(__name__)
-
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _SECONDS = re.compile(r"[1-9][0-9]{0,3}")
 _MAX_DETAIL = 500
@@ -38,6 +39,9 @@ _OF_AUTHENTICATED_PERSON = frozenset(
         FailureCode.WRONG_USER,
     }
 )
+# The check reports a wrong secret after this many consecutive refusals.
+WRONG_SECRET_AFTER: Final = 10
+_KEY = "combine_auth.failure_counts"
 
 
 @dataclass(frozen=True)
@@ -186,3 +190,45 @@ def _with_code(step: str) -> Markup:
         Markup("<code>{}</code>").format(part) if index % 2 else escape(part)
         for index, part in enumerate(parts)
     )
+
+
+class FailureCounts:
+    """The failed sign-ins since the process started, by provider and code.
+
+    The health check and /metrics show them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._secret_refused: Counter[str] = Counter()
+
+    def failed(self, provider: str, code: FailureCode, *, from_browser: bool) -> None:
+        """Count a failure.
+
+        :param from_browser: the browser reported the provider's error, so it may be made up
+        """
+        with self._lock:
+            self._counts[provider, code] += 1
+            if code is FailureCode.INVALID_CLIENT and not from_browser:
+                self._secret_refused[provider] += 1
+
+    def succeeded(self, provider: str) -> None:
+        """Record a successful sign-in, which shows that the provider accepts the secret."""
+        with self._lock:
+            self._secret_refused.pop(provider, None)
+
+    def by_provider_and_code(self) -> dict[tuple[str, str], int]:
+        with self._lock:
+            return dict(self._counts)
+
+    def secret_refusals(self) -> dict[str, int]:
+        """Return the number of consecutive refusals for each provider that rejects the client secret."""
+        with self._lock:
+            refused = self._secret_refused.items()
+            return {name: count for name, count in refused if count >= WRONG_SECRET_AFTER}
+
+
+def failure_counts(registry: Registry) -> FailureCounts:
+    counts: FailureCounts = registry.setdefault(_KEY, FailureCounts())
+    return counts

@@ -35,7 +35,7 @@ from combine_auth.sign_in.attempts import (
     new_state,
     take_attempt,
 )
-from combine_auth.sign_in.failure_counts import failure_counts
+from combine_auth.sign_in.failures import failure_counts
 from combine_auth.sign_in.model import Purpose
 from combine_auth.sign_in.next_path import safe_next
 from combine_core.database import session_factory

@@ -11,7 +11,7 @@ from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 
 from combine_auth.account.context import AccountViews, account_view, add_account_page
 from combine_auth.audit import Action
-from combine_auth.refused import Refused
+from combine_auth.failures import Refused
 from combine_auth.tokens.format import PREFIX
 from combine_auth.tokens.scopes import PLAIN
 from combine_auth.tokens.service import (

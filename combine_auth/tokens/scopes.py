@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from combine_auth.administration import AdminPermission
-from combine_auth.refused import Refused
+from combine_auth.failures import Refused
 from combine_core.users import Permission
 
 # Permissions that any user can have in projects.

@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from combine_auth.authentication import CredentialKind, FoundCredential, Proof, sha256, use_is_due
-from combine_auth.refused import Refused, clean_name
+from combine_auth.failures import Refused, clean_name
 from combine_auth.tokens.format import PERSONAL
 from combine_auth.tokens.model import PersonalAccessToken
 from combine_auth.tokens.scopes import (

@@ -3,7 +3,7 @@
 import pytest
 from pyramid.testing import DummyRequest
 
-from combine_auth.tokens.bearer import BearerToken
+from combine_auth.security import BearerToken
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 
 import pytest
 
-from combine_auth.clients.reserved_names import check_not_reserved
-from combine_auth.refused import Refused
+from combine_auth.clients.built_in import check_not_reserved
+from combine_auth.failures import Refused
 
 
 @pytest.mark.parametrize(

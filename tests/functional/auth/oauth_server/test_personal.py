@@ -6,7 +6,7 @@ import pytest
 
 from combine_auth.audit import AuditEvent
 from combine_auth.clients.service import ClientRegistration, register_client, rotate_secret
-from combine_auth.refused import Refused
+from combine_auth.failures import Refused
 from combine_auth.tokens.format import PERSONAL
 from combine_auth.tokens.service import create_token
 from combine_core.database import session_factory

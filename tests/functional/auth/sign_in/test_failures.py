@@ -10,8 +10,7 @@ import sqlalchemy as sa
 
 from combine_auth.failures import FailureCode
 from combine_auth.health import sign_in
-from combine_auth.sign_in.failure_counts import failure_counts
-from combine_auth.sign_in.failures import FAILURE_PAGES
+from combine_auth.sign_in.failures import FAILURE_PAGES, failure_counts
 from tests.functional.auth.sign_in.conftest import HOST, Browser, audit, count
 from tests.oidc_issuer import Fault
 
