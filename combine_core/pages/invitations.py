@@ -60,8 +60,21 @@ def link_of(request: Request, token: str) -> str:
 # For owners.
 
 
-def show_invitations(context: ProjectContext, request: Request) -> dict[str, Any]:
-    return _list_page(context, request)
+def show_invitations(
+    context: ProjectContext, request: Request, form: Form | None = None
+) -> dict[str, Any]:
+    cursor = request.GET.get("cursor")
+    token = take_for_page(request).get("token")
+    return {
+        "project": context.project,
+        "invitations": list_invitations(request.dbsession, context.project.id, cursor=cursor),
+        "cursor": cursor,
+        "link": token and link_of(request, token),
+        "roles": list(Role),
+        "days": _DAYS.values(),
+        "default_days": DEFAULT_DAYS,
+        "form": form or Form(),
+    }
 
 
 def create(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
@@ -104,24 +117,7 @@ def _back(context: ProjectContext, request: Request, **query: str) -> HTTPSeeOth
 
 def _refuse(context: ProjectContext, request: Request, error: Exception) -> dict[str, Any]:
     request.response.status_int = 409
-    return _list_page(context, request, Form().with_error("invitations", str(error)))
-
-
-def _list_page(
-    context: ProjectContext, request: Request, form: Form | None = None
-) -> dict[str, Any]:
-    cursor = request.GET.get("cursor")
-    token = take_for_page(request).get("token")
-    return {
-        "project": context.project,
-        "invitations": list_invitations(request.dbsession, context.project.id, cursor=cursor),
-        "cursor": cursor,
-        "link": token and link_of(request, token),
-        "roles": list(Role),
-        "days": _DAYS.values(),
-        "default_days": DEFAULT_DAYS,
-        "form": form or Form(),
-    }
+    return show_invitations(context, request, Form().with_error("invitations", str(error)))
 
 
 # For the invited person.

@@ -26,8 +26,19 @@ _TEMPLATE = "combine_core:pages/members.jinja2"
 _ROUTE = "pages.members"
 
 
-def show_members(context: ProjectContext, request: Request) -> dict[str, Any]:
-    return _page(context, request)
+def show_members(
+    context: ProjectContext, request: Request, form: Form | None = None
+) -> dict[str, Any]:
+    cursor = request.GET.get("cursor")
+    return {
+        "project": context.project,
+        "members": list_members(request.dbsession, context.project.id, cursor=cursor),
+        "cursor": cursor,
+        "me": context.identity,
+        "may_write": bool(request.has_permission(Permission.MEMBERS_WRITE)),
+        "roles": list(Role),
+        "form": form or Form(),
+    }
 
 
 def set_role(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
@@ -73,20 +84,7 @@ def _back(context: ProjectContext, request: Request) -> HTTPSeeOther:
 
 def _refuse(context: ProjectContext, request: Request, error: LastOwner) -> dict[str, Any]:
     request.response.status_int = 409
-    return _page(context, request, Form().with_error("members", str(error)))
-
-
-def _page(context: ProjectContext, request: Request, form: Form | None = None) -> dict[str, Any]:
-    cursor = request.GET.get("cursor")
-    return {
-        "project": context.project,
-        "members": list_members(request.dbsession, context.project.id, cursor=cursor),
-        "cursor": cursor,
-        "me": context.identity,
-        "may_write": bool(request.has_permission(Permission.MEMBERS_WRITE)),
-        "roles": list(Role),
-        "form": form or Form(),
-    }
+    return show_members(context, request, Form().with_error("members", str(error)))
 
 
 def includeme(config: Configurator) -> None:

@@ -98,8 +98,37 @@ def _list_page(context: SignedIn, request: Request, form: Form) -> dict[str, Any
     }
 
 
-def show_project(context: ProjectContext, request: Request) -> dict[str, Any]:
-    return _page(context, request)
+def show_project(
+    context: ProjectContext,
+    request: Request,
+    *,
+    paste: Form | None = None,
+    upload: Form | None = None,
+    run: Form | None = None,
+) -> dict[str, Any]:
+    session, project_id, query = request.dbsession, context.project.id, request.GET
+    archived = query.get("archived") == "yes"
+    documents = list_documents(
+        session, project_id, archived=archived, cursor=query.get("documents"), limit=_ROWS
+    )
+    return {
+        "project": context.project,
+        "sources": list_sources(session, project_id, cursor=query.get("sources"), limit=_ROWS),
+        "runs": list_runs(session, project_id, cursor=query.get("runs"), limit=_ROWS),
+        "documents": documents,
+        "reviews": newest_reviews(session, [document.id for document in documents.items]),
+        "archived": archived,
+        "lines": list(installed_lines().values()),
+        "models": model_choices(providers_of(request.registry)),
+        "may_add": bool(request.has_permission(Permission.SOURCES_WRITE)),
+        "may_change": bool(request.has_permission(Permission.PROJECTS_WRITE)),
+        "may_run": bool(request.has_permission(Permission.RUNS_WRITE)),
+        "paste": paste or Form(),
+        "upload": upload or Form(),
+        "suffixes": suffixes(),
+        "run_form": run or Form(),
+        "estimate": None,
+    }
 
 
 def add_text(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
@@ -175,7 +204,7 @@ def start(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSee
                 providers=providers,
                 limits=limits,
             )
-            return {**_page(context, request, run=form), "estimate": estimate}
+            return {**show_project(context, request, run=form), "estimate": estimate}
         run_id = start_run_once(
             session,
             project_id,
@@ -212,40 +241,7 @@ def _refuse(
     context: ProjectContext, request: Request, *, status: int = 400, **forms: Form
 ) -> dict[str, Any]:
     request.response.status_int = status
-    return _page(context, request, **forms)
-
-
-def _page(
-    context: ProjectContext,
-    request: Request,
-    *,
-    paste: Form | None = None,
-    upload: Form | None = None,
-    run: Form | None = None,
-) -> dict[str, Any]:
-    session, project_id, query = request.dbsession, context.project.id, request.GET
-    archived = query.get("archived") == "yes"
-    documents = list_documents(
-        session, project_id, archived=archived, cursor=query.get("documents"), limit=_ROWS
-    )
-    return {
-        "project": context.project,
-        "sources": list_sources(session, project_id, cursor=query.get("sources"), limit=_ROWS),
-        "runs": list_runs(session, project_id, cursor=query.get("runs"), limit=_ROWS),
-        "documents": documents,
-        "reviews": newest_reviews(session, [document.id for document in documents.items]),
-        "archived": archived,
-        "lines": list(installed_lines().values()),
-        "models": model_choices(providers_of(request.registry)),
-        "may_add": bool(request.has_permission(Permission.SOURCES_WRITE)),
-        "may_change": bool(request.has_permission(Permission.PROJECTS_WRITE)),
-        "may_run": bool(request.has_permission(Permission.RUNS_WRITE)),
-        "paste": paste or Form(),
-        "upload": upload or Form(),
-        "suffixes": suffixes(),
-        "run_form": run or Form(),
-        "estimate": None,
-    }
+    return show_project(context, request, **forms)
 
 
 @dataclass(frozen=True)

@@ -77,11 +77,9 @@ def _filter(name: str, value: str) -> Any:
     raise ValueError
 
 
-def show_item(context: ProjectContext, request: Request) -> dict[str, Any]:
-    return _page(context, request)
-
-
-def _page(context: ProjectContext, request: Request, form: Form | None = None) -> dict[str, Any]:
+def show_item(
+    context: ProjectContext, request: Request, form: Form | None = None
+) -> dict[str, Any]:
     item = or_not_found(
         find_item(request.dbsession, context.project.id, uuid.UUID(request.matchdict["item_id"]))
     )
@@ -107,7 +105,7 @@ def change(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSe
         change_item(request.dbsession, item, context.identity.user_id, sent)
     except InvalidText as error:
         request.response.status_int = 400
-        return _page(context, request, Form(sent).with_error(error.field, sentence(error)))
+        return show_item(context, request, Form(sent).with_error(error.field, sentence(error)))
     return _back(context, request, item.id)
 
 
@@ -143,7 +141,7 @@ def _lock(context: ProjectContext, request: Request) -> Item:
 
 def _refuse(context: ProjectContext, request: Request, error: NothingProposed) -> dict[str, Any]:
     request.response.status_int = 409
-    page = _page(context, request)
+    page = show_item(context, request)
     return {**page, "form": page["form"].with_error("item", str(error))}
 
 

@@ -50,8 +50,26 @@ _INBOX_TEMPLATE = "combine_core:pages/inbox.jinja2"
 # The reviews of a document.
 
 
-def show_reviews(context: DocumentContext, request: Request) -> dict[str, Any]:
-    return _list_page(context, request)
+def show_reviews(
+    context: DocumentContext, request: Request, form: Form | None = None
+) -> dict[str, Any]:
+    session = request.dbsession
+    version = or_not_found(read_version(session, context.document_id))
+    current = newest_review(session, context.document_id)
+    is_free = current is None or current.state not in (ReviewState.OPEN, ReviewState.APPROVED)
+    may_change = bool(request.has_permission(Permission.DOCUMENTS_WRITE))
+    may_ask = is_free and may_change
+    cursor = request.GET.get("cursor")
+    return {
+        "project": context.project,
+        "document": version.document,
+        "reviews": list_reviews(session, context.document_id, cursor=cursor),
+        "may_change": may_change,
+        "may_ask": may_ask,
+        "deciders": list_deciders(session, context.project.id) if may_ask else [],
+        "most_needed": MAX_NEEDED,
+        "form": form or Form(),
+    }
 
 
 def ask(context: DocumentContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
@@ -76,7 +94,7 @@ def ask(context: DocumentContext, request: Request) -> dict[str, Any] | HTTPSeeO
             notify=context.notify_add_ons,
         )
     except (InvalidReview, ReviewConflict) as error:
-        return _list_page(context, request, _refused(request, form, error))
+        return show_reviews(context, request, _refused(request, form, error))
     return HTTPSeeOther(request.route_path("pages.review", id=review.id))
 
 
@@ -107,33 +125,27 @@ def _end_of_day(day: str) -> datetime | None:
         raise InvalidReview("due_at", "Enter a date such as 2027-01-31, or none.") from error
 
 
-def _list_page(
-    context: DocumentContext, request: Request, form: Form | None = None
-) -> dict[str, Any]:
-    session = request.dbsession
-    version = or_not_found(read_version(session, context.document_id))
-    current = newest_review(session, context.document_id)
-    is_free = current is None or current.state not in (ReviewState.OPEN, ReviewState.APPROVED)
-    may_change = bool(request.has_permission(Permission.DOCUMENTS_WRITE))
-    may_ask = is_free and may_change
-    cursor = request.GET.get("cursor")
-    return {
-        "project": context.project,
-        "document": version.document,
-        "reviews": list_reviews(session, context.document_id, cursor=cursor),
-        "may_change": may_change,
-        "may_ask": may_ask,
-        "deciders": list_deciders(session, context.project.id) if may_ask else [],
-        "most_needed": MAX_NEEDED,
-        "form": form or Form(),
-    }
-
-
 # One review.
 
 
-def show_review(context: ReviewContext, request: Request) -> dict[str, Any]:
-    return _page(context, request)
+def show_review(
+    context: ReviewContext, request: Request, form: Form | None = None
+) -> dict[str, Any]:
+    session, me = request.dbsession, context.identity.user_id
+    review = read_review(session, context.review_id)
+    version = read_version(session, review.document_id, review.number)
+    assert version is not None
+    return {
+        **document_page(context.project, version, request),
+        "current_review": review,
+        "overdue": review.state == ReviewState.OPEN
+        and review.due_at is not None
+        and review.due_at < datetime.now(UTC),
+        "obstacle": obstacle_to_decide(review, me, context.role),
+        "approved": any(each.user_id == me for each in review.decisions),
+        "may_withdraw": me == review.asked_by or context.role is Role.OWNER,
+        "form": form or Form(),
+    }
 
 
 def add_decision(context: ReviewContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
@@ -172,7 +184,7 @@ def _act(
             notify=context.notify_add_ons,
         )
     except (InvalidReview, InvalidText, ReviewConflict) as error:
-        return _page(context, request, _refused(request, form, error))
+        return show_review(context, request, _refused(request, form, error))
     return HTTPSeeOther(request.route_path("pages.review", id=context.review_id))
 
 
@@ -186,24 +198,6 @@ def _refused(
     request.response.status_int = 400
     message = sentence(error) if isinstance(error, InvalidText) else str(error)
     return form.with_error(error.field, message)
-
-
-def _page(context: ReviewContext, request: Request, form: Form | None = None) -> dict[str, Any]:
-    session, me = request.dbsession, context.identity.user_id
-    review = read_review(session, context.review_id)
-    version = read_version(session, review.document_id, review.number)
-    assert version is not None
-    return {
-        **document_page(context.project, version, request),
-        "current_review": review,
-        "overdue": review.state == ReviewState.OPEN
-        and review.due_at is not None
-        and review.due_at < datetime.now(UTC),
-        "obstacle": obstacle_to_decide(review, me, context.role),
-        "approved": any(each.user_id == me for each in review.decisions),
-        "may_withdraw": me == review.asked_by or context.role is Role.OWNER,
-        "form": form or Form(),
-    }
 
 
 # The inbox.
