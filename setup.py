@@ -171,7 +171,7 @@ setup(
             "run = combine_core.cli.run:run",
             "worker = combine_core.cli.worker:worker",
             *(
-                f"{name} = combine_core.cli.things:{name}"
+                f"{name} = combine_core.cli.resources:{name}"
                 for name in ("archive", "delete", "erase", "rename")
             ),
             "migrate = combine_core.cli.migrate:migrate",
@@ -188,7 +188,7 @@ setup(
             "login = combine_auth.cli.login:login",
             "logout = combine_auth.cli.login:logout",
         ],
-        "combine.deeds": ["combine_auth = combine_auth.audit.service:record_command"],
+        "combine.actions": ["combine_auth = combine_auth.audit.service:record_command"],
         "combine.erasers": ["combine_auth = combine_auth.audit.blanking:erase_person"],
         "combine.readers": [
             "csv = combine_core.readers.tables:read_csv",

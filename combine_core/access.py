@@ -27,12 +27,12 @@ from combine_core.reviews import Review
 from combine_core.runs import Run
 from combine_core.users import (
     ROLE_PERMISSIONS,
-    Deed,
     Identity,
     Permission,
     Role,
     RoleChanged,
-    tell,
+    UserAction,
+    report_action,
 )
 from combine_core.users.user_query import UserQuery, add_user_query
 from combine_core.web.paths import UUID_PATTERN
@@ -78,10 +78,10 @@ class Visitor:
             (Allow, Authenticated, [Permission.PROJECTS_READ, Permission.PROJECTS_WRITE])
         ]
 
-    def notify_add_ons(self, change: RoleChange | Deed) -> None:
+    def notify_add_ons(self, change: RoleChange | UserAction) -> None:
         """Notify the subscribers of this change, within the transaction."""
-        if isinstance(change, Deed):
-            tell(self._request, change)
+        if isinstance(change, UserAction):
+            report_action(self._request, change)
         else:
             self._request.registry.notify(RoleChanged(self._request, **vars(change)))
 

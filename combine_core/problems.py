@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyramid.config import Configurator
 
 from combine_core.comments import InvalidComment, MayNotDelete
-from combine_core.deletion import Impossible, NotThere, SourceInUse
+from combine_core.deletion import Impossible, NotFound, SourceInUse
 from combine_core.documents import InvalidContent, NotNewest, NotStale
 from combine_core.exports import NotExported
 from combine_core.lines import UnknownLine
@@ -61,7 +61,7 @@ def includeme(config: Configurator) -> None:
     config.add_problem(UnknownModel, lambda error: invalid_content(FieldError("model", str(error))))
     config.add_problem(QueueFull, _queue_full)
     config.add_problem(NotExported, lambda error: ProblemError(422, str(error)))
-    for missing in (NoMember, NotThere, UnknownInvitation):
+    for missing in (NoMember, NotFound, UnknownInvitation):
         config.add_problem(missing, lambda _error: ProblemError(404, DETAILS[404]))
     config.add_problem(SourceInUse, _source_in_use)
     for conflict in (

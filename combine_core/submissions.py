@@ -30,7 +30,7 @@ from combine_core.sources import (
     measure_text,
 )
 from combine_core.text import InvalidText, clean_name
-from combine_core.users import Deed
+from combine_core.users import UserAction
 
 WINDOW = timedelta(seconds=30)
 # A run that has ended is repeated on purpose, unless it ended before the second click arrived.
@@ -151,7 +151,7 @@ def add_comment_once(
     number: int,
     pointer: str,
     text: str,
-    notify: Callable[[Deed], object],
+    notify: Callable[[UserAction], object],
 ) -> None:
     """Add a comment to a statement, unless the user has just added it there.
 

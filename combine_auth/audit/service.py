@@ -19,7 +19,7 @@ from combine_core.database import Page, paginate, session_factory
 from combine_core.database.metadata import delete_expired
 from combine_core.settings import CoreSettings
 from combine_core.settings.redaction import REDACTOR
-from combine_core.users import Deed, DeedDone, RoleChanged, find_user
+from combine_core.users import ActionDone, RoleChanged, UserAction, find_user
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
@@ -291,15 +291,15 @@ def record_role_change(change: RoleChanged) -> None:
     )
 
 
-def record_deed(done: DeedDone) -> None:
+def record_deed(done: ActionDone) -> None:
     """Record an action in a project in its transaction (a subscriber)."""
-    deed = done.deed
-    record_request(done.request, Action(deed.action), target=deed.target, **deed.details)
+    action = done.action
+    record_request(done.request, Action(action.name), target=action.target, **action.details)
 
 
-def record_command(session: Session, deed: Deed) -> None:
-    """Record the action of a command (an entry point in ``combine.deeds``)."""
-    record(session, Action(deed.action), actor=OPERATOR, target=deed.target, **deed.details)
+def record_command(session: Session, action: UserAction) -> None:
+    """Record the action of a command (an entry point in ``combine.actions``)."""
+    record(session, Action(action.name), actor=OPERATOR, target=action.target, **action.details)
 
 
 def includeme(config: Configurator) -> None:
@@ -307,4 +307,4 @@ def includeme(config: Configurator) -> None:
     for addon in (CoreSettings, AuthSettings):
         REDACTOR.add(config.add_addon_settings(addon).secrets())
     config.add_subscriber(record_role_change, RoleChanged)
-    config.add_subscriber(record_deed, DeedDone)
+    config.add_subscriber(record_deed, ActionDone)

@@ -41,7 +41,7 @@ from combine_core.exports.service import export_version, file_name_of
 from combine_core.portability.provenance import read_provenance
 from combine_core.reviews import newest_review, newest_reviews
 from combine_core.sources import find_source
-from combine_core.users import Deed, Permission, tell
+from combine_core.users import Permission, UserAction, report_action
 from combine_core.web.endpoints import View, attachment, or_not_found, show_page
 from combine_core.web.memory_budget import hold_memory
 
@@ -95,7 +95,7 @@ def _show(context: DocumentContext, request: Request, number: int | None) -> Jso
 def change(context: DocumentContext, request: Request) -> Json:
     body = request.openapi_validated.body
     change_document(request.dbsession, read_requested(context, request).document, **body)
-    tell(request, _deed("change", context, changed=list(body)))
+    report_action(request, _action("change", context, changed=list(body)))
     return show_newest(context, request)
 
 
@@ -118,12 +118,12 @@ def get_deletion(context: DocumentContext, request: Request) -> Json:
 
 def delete(context: DocumentContext, request: Request) -> HTTPNoContent:
     plan = delete_document(request.dbsession, context.document_id)
-    tell(request, _deed("delete", context, **plan.takes))
+    report_action(request, _action("delete", context, **plan.takes))
     return HTTPNoContent()
 
 
-def _deed(action: str, context: DocumentContext, **details: object) -> Deed:
-    return Deed(f"document-{action}", f"document:{context.document_id}", details)
+def _action(action: str, context: DocumentContext, **details: object) -> UserAction:
+    return UserAction(f"document-{action}", f"document:{context.document_id}", details)
 
 
 def get_markdown(context: DocumentContext, request: Request) -> Response:

@@ -15,7 +15,7 @@ from combine_core.database import session_factory
 from combine_core.portability.archive import Limits
 from combine_core.portability.export import export_project
 from combine_core.portability.importing import import_project
-from combine_core.users import Deed, Permission, tell
+from combine_core.users import Permission, UserAction, report_action
 from combine_core.web.endpoints import View, attachment
 from combine_core.web.problems import FieldError, invalid_content
 
@@ -43,7 +43,7 @@ def export(context: ProjectContext, request: Request) -> Response:
         raise
     size = file.tell()
     file.seek(0)
-    tell(request, Deed("project-export", f"project:{project_id}", counts))
+    report_action(request, UserAction("project-export", f"project:{project_id}", counts))
     return Response(
         app_iter=FileIter(file),
         content_length=size,
@@ -71,7 +71,7 @@ def import_upload(context: SignedIn, request: Request, data: bytes) -> Project:
     user_id = context.identity.user_id
     imported = import_project(request.dbsession, io.BytesIO(data), user_id, limits=_LIMITS)
     details = {**imported.counts, "same_ids": imported.same_ids}
-    tell(request, Deed("project-import", f"project:{imported.project.id}", details))
+    report_action(request, UserAction("project-import", f"project:{imported.project.id}", details))
     return imported.project
 
 

@@ -15,7 +15,7 @@ from combine_core.api.serializers import Json, show_me, show_member, show_plan, 
 from combine_core.deletion import delete_project, plan_project
 from combine_core.projects import Project, change_project, create_project, list_projects
 from combine_core.projects.members import change_role, list_members, read_member, remove_member
-from combine_core.users import Deed, Permission, Role, tell
+from combine_core.users import Permission, Role, UserAction, report_action
 from combine_core.web.endpoints import View, show_page
 
 
@@ -46,7 +46,10 @@ def change(context: ProjectContext, request: Request) -> Json:
     body = request.openapi_validated.body
     project = request.dbsession.get_one(Project, context.project.id)
     change_project(request.dbsession, project, **body)
-    tell(request, Deed("project-change", f"project:{context.project.id}", {"changed": list(body)}))
+    report_action(
+        request,
+        UserAction("project-change", f"project:{context.project.id}", {"changed": list(body)}),
+    )
     return show_newest(context, request)
 
 
@@ -61,7 +64,9 @@ def get_deletion(context: ProjectContext, request: Request) -> Json:
 
 def delete(context: ProjectContext, request: Request) -> HTTPNoContent:
     plan = delete_project(request.dbsession, context.project.id)
-    tell(request, Deed("project-delete", f"project:{context.project.id}", plan.takes))
+    report_action(
+        request, UserAction("project-delete", f"project:{context.project.id}", plan.takes)
+    )
     return HTTPNoContent()
 
 

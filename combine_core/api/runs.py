@@ -48,7 +48,7 @@ from combine_core.runs import (
 )
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
-from combine_core.users import Deed, Permission, tell
+from combine_core.users import Permission, UserAction, report_action
 from combine_core.web.endpoints import View, or_not_found, show_page
 from combine_core.web.memory_budget import hold_memory
 from combine_core.web.problems import ProblemError
@@ -142,7 +142,7 @@ def get_deletion(context: RunContext, request: Request) -> Json:
 
 def delete(context: RunContext, request: Request) -> HTTPNoContent:
     plan = delete_run(request.dbsession, context.run_id)
-    tell(request, Deed("run-delete", f"run:{context.run_id}", plan.takes))
+    report_action(request, UserAction("run-delete", f"run:{context.run_id}", plan.takes))
     return HTTPNoContent()
 
 

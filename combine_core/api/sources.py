@@ -37,7 +37,7 @@ from combine_core.sources import (
     rename_source,
 )
 from combine_core.text import InvalidText
-from combine_core.users import Deed, Permission, tell
+from combine_core.users import Permission, UserAction, report_action
 from combine_core.web.endpoints import View, attachment, or_not_found, show_page
 from combine_core.web.memory_budget import hold_memory
 
@@ -181,7 +181,7 @@ def compare_revisions(context: ProjectContext, request: Request) -> Json:
 def rename(context: ProjectContext, request: Request) -> Json:
     source = _find(context, request)
     rename_source(request.dbsession, source, request.openapi_validated.body["name"])
-    tell(request, _deed("change", source.id, changed=["name"]))
+    report_action(request, _action("change", source.id, changed=["name"]))
     return get_source(context, request)
 
 
@@ -194,12 +194,12 @@ def delete(context: ProjectContext, request: Request) -> HTTPNoContent:
     source_id = _source_id(request)
     force = request.openapi_validated.parameters.query["force"]
     plan = delete_source(request.dbsession, context.project.id, source_id, force=force)
-    tell(request, _deed("delete", source_id, **plan.takes))
+    report_action(request, _action("delete", source_id, **plan.takes))
     return HTTPNoContent()
 
 
-def _deed(action: str, source_id: uuid.UUID, **details: object) -> Deed:
-    return Deed(f"source-{action}", f"source:{source_id}", details)
+def _action(action: str, source_id: uuid.UUID, **details: object) -> UserAction:
+    return UserAction(f"source-{action}", f"source:{source_id}", details)
 
 
 def get_original(context: ProjectContext, request: Request) -> Response:

@@ -14,9 +14,9 @@ from combine_core.api.serializers import Json, show_comparison
 from combine_core.documents import (
     DocumentComparison,
     DocumentVersion,
+    action_of,
     compare_contents,
     comparison_markdown,
-    deed_of,
     edit_document,
     read_version,
     restore_version,
@@ -51,7 +51,7 @@ def restore(context: DocumentContext, request: Request) -> Json:
 def _show_added(context: DocumentContext, request: Request, added: DocumentVersion | None) -> Json:
     """Return the newest version, with 201 if one was added. Without a difference, none is."""
     if added is not None:
-        context.notify_add_ons(deed_of(added))
+        context.notify_add_ons(action_of(added))
         request.response.status_int = 201
         request.response.location = request.route_path(
             "api.version", id=context.document_id, number=added.number

@@ -42,7 +42,7 @@ def export(open_service: OpenService, ini: str, slug: str, file: Path) -> None:
     from combine_core.deletion import Impossible
     from combine_core.portability.export import export_project
     from combine_core.projects import Project
-    from combine_core.users import Deed, tell_of_command
+    from combine_core.users import UserAction, report_command
 
     if file.exists():
         raise click.ClickException(f"{file} already exists. Choose another name, or remove it.")
@@ -61,7 +61,7 @@ def export(open_service: OpenService, ini: str, slug: str, file: Path) -> None:
         except Impossible as error:
             raise click.ClickException(str(error)) from error
         with service.sessions.begin() as session:
-            tell_of_command(session, Deed("project-export", f"project:{project_id}", counts))
+            report_command(session, UserAction("project-export", f"project:{project_id}", counts))
     click.echo(f"Exported the project to {file}. {_in_words(counts)}.", err=True)
 
 
@@ -82,7 +82,7 @@ def import_(
     from combine_core.portability.archive import InvalidArchive, Limits
     from combine_core.portability.attempt import SlugTaken
     from combine_core.portability.importing import import_project
-    from combine_core.users import Deed, find_user, tell_of_command
+    from combine_core.users import UserAction, find_user, report_command
 
     with open_service(ini) as service, service.sessions.begin() as session:
         user = find_user(session, owner)
@@ -95,7 +95,9 @@ def import_(
         except (InvalidArchive, SlugTaken) as error:
             raise click.ClickException(str(error)) from error
         details = {**imported.counts, "same_ids": imported.same_ids}
-        tell_of_command(session, Deed("project-import", f"project:{imported.project.id}", details))
+        report_command(
+            session, UserAction("project-import", f"project:{imported.project.id}", details)
+        )
     slug, ids = imported.project.slug, "the original ids" if imported.same_ids else "new ids"
     click.echo(f"Imported {slug} with {ids}. {_in_words(imported.counts)}.", err=True)
 

@@ -19,7 +19,7 @@ from combine_core.comments.model import Comment, CommentMention
 from combine_core.database import Page, paginate
 from combine_core.documents import located_statements, read_version, text_of
 from combine_core.text import clean_text
-from combine_core.users import Deed, Membership, User
+from combine_core.users import Membership, User, UserAction
 
 MAX_COMMENT_BYTES = 10_000
 # Further addresses in a comment are ignored.
@@ -47,13 +47,13 @@ def add_comment(
     number: int,
     pointer: str,
     text: str,
-    notify: Callable[[Deed], object],
+    notify: Callable[[UserAction], object],
 ) -> Comment:
     """Add a comment to a statement. Members whose address follows an ``@`` get it in their inbox.
 
     :param number: the number of the version that the author has read
     :param pointer: the JSON Pointer to the statement in that version
-    :param notify: called with the deed in its transaction
+    :param notify: called with the action in its transaction
     :raises InvalidComment: if the version or the statement does not exist, or the text is empty
     :raises InvalidText: if the text cannot be stored
     """
@@ -84,7 +84,7 @@ def add_comment(
     )
     session.flush()
     details = {"document": str(document_id), "version": number}
-    notify(Deed("comment-add", f"comment:{comment.id}", details))
+    notify(UserAction("comment-add", f"comment:{comment.id}", details))
     return read_comment(session, comment.id)
 
 
@@ -153,11 +153,11 @@ def delete_comment(
     comment_id: uuid.UUID,
     user_id: uuid.UUID,
     *,
-    notify: Callable[[Deed], object],
+    notify: Callable[[UserAction], object],
 ) -> None:
     """Delete a comment of this user.
 
-    :param notify: called with the deed in its transaction
+    :param notify: called with the action in its transaction
     :raises MayNotDelete: if somebody else wrote the comment
     """
     comment = session.get_one(Comment, comment_id, with_for_update=True)
@@ -166,7 +166,7 @@ def delete_comment(
     session.delete(comment)
     session.flush()
     details = {"document": str(comment.document_id), "version": comment.number}
-    notify(Deed("comment-delete", f"comment:{comment_id}", details))
+    notify(UserAction("comment-delete", f"comment:{comment_id}", details))
 
 
 def unread_mentions(user_id: uuid.UUID | BindParameter[uuid.UUID]) -> Select[uuid.UUID]:

@@ -5,7 +5,7 @@ Erasing (:mod:`combine_core.deletion.erasure`) also removes every trace. The rol
 (:data:`combine_core.users.ROLE_PERMISSIONS`): owners delete projects, and writers delete the rest.
 """
 
-from combine_core.deletion.plan import Impossible, NotThere, Plan, Reference, SourceInUse, in_words
+from combine_core.deletion.plan import Impossible, NotFound, Plan, Reference, SourceInUse, in_words
 from combine_core.deletion.service import (
     delete_document,
     delete_project,
@@ -20,7 +20,7 @@ from combine_core.deletion.service import (
 
 __all__ = [
     "Impossible",
-    "NotThere",
+    "NotFound",
     "Plan",
     "Reference",
     "SourceInUse",

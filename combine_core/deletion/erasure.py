@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from combine_core.comments.model import Comment
-from combine_core.deletion.plan import NotThere, Plan
+from combine_core.deletion.plan import NotFound, Plan
 from combine_core.deletion.service import (
     count_things,
     delete_project,
@@ -31,7 +31,7 @@ from combine_core.register import delete_quotes_of, is_quoted, items_quoting_onl
 from combine_core.reviews.model import Review
 from combine_core.runs import Run
 from combine_core.sources import Source, SourceRevision
-from combine_core.users import Deed, User, erase_in_add_ons, tell_of_command
+from combine_core.users import User, UserAction, erase_in_add_ons, report_command
 from combine_core.users.deletion import delete_user, plan_user
 from combine_core.web.idempotency import forget_answers
 
@@ -41,17 +41,17 @@ _TEXTS_OF_OTHERS = "Texts of other people, and log files, may still contain this
 def plan_erasure_of_project(session: Session, project_id: uuid.UUID) -> Plan:
     """Preview the erasure of a project.
 
-    :raises NotThere: there is no such project
+    :raises NotFound: there is no such project
     """
     if session.get(Project, project_id) is None:
-        raise NotThere
+        raise NotFound
     return plan_project(session, project_id)
 
 
 def erase_project(session: Session, project_id: uuid.UUID) -> Plan:
     """Delete a project with everything in it and its traces elsewhere.
 
-    :raises NotThere: there is no such project
+    :raises NotFound: there is no such project
     :raises Impossible: a run is going on
     """
     plan = delete_project(session, project_id)
@@ -63,12 +63,12 @@ def erase_project(session: Session, project_id: uuid.UUID) -> Plan:
 def plan_erasure_of_source(session: Session, source_id: uuid.UUID) -> Plan:
     """Preview the erasure of a source, which may already be deleted, and of the versions made from it.
 
-    :raises NotThere: there is no such source, and nothing was made from one
+    :raises NotFound: there is no such source, and nothing was made from one
     """
     source = session.get(Source, source_id)
     documents = made_from(session, source_id)
     if source is None and not documents and not is_quoted(session, source_id):
-        raise NotThere
+        raise NotFound
     touched = select(DocumentVersion.document_id).where(_made_from(source_id))
     others = select(DocumentVersion.document_id).where(~_made_from(source_id))
     takes = count_things(
@@ -88,7 +88,7 @@ def plan_erasure_of_source(session: Session, source_id: uuid.UUID) -> Plan:
 def erase_source(session: Session, source_id: uuid.UUID) -> Plan:
     """Delete a source, its texts in the journal, and the versions that were made from it.
 
-    :raises NotThere: there is no such source, and nothing was made from one
+    :raises NotFound: there is no such source, and nothing was made from one
     :raises Impossible: a run of the source has not ended
     """
     locked = select(Source.id).where(Source.id == source_id).with_for_update()
@@ -113,14 +113,14 @@ def plan_erasure_of_user(session: Session, user_id: uuid.UUID) -> Plan:
 def erase_user(session: Session, user_id: uuid.UUID) -> Plan:
     """Delete a user, who may already be deleted, and their names and addresses everywhere in the service.
 
-    :raises NotThere: there is neither such a user nor a trace of one
+    :raises NotFound: there is neither such a user nor a trace of one
     :raises Impossible: a project would lose its last owner, or a deleted project has a run that has not ended
     """
     user = session.get(User, user_id, with_for_update=True)
     removed = erase_in_add_ons(session, user_id)
     if user is None:
         if not any(removed.values()):
-            raise NotThere
+            raise NotFound
         return _erased(session, "user", user_id, Plan({}), **removed)
     answers = forget_answers(session, user.email)
     removed["imported"] = _forget_imported(session, user.email)
@@ -142,7 +142,7 @@ def _forget_imported(session: Session, email: str) -> int:
 def _erased(session: Session, kind: str, object_id: uuid.UUID, plan: Plan, **more: int) -> Plan:
     """Notify the add-ons of an erasure, and return its complete plan."""
     takes = {**plan.takes, **{name: number for name, number in more.items() if number}}
-    tell_of_command(session, Deed("erase", f"{kind}:{object_id}", takes))
+    report_command(session, UserAction("erase", f"{kind}:{object_id}", takes))
     return Plan(takes, plan.documents, notes=plan.notes)
 
 

@@ -66,7 +66,7 @@ def _noun(kind: str, number: int) -> str:
     return one if number == 1 else several
 
 
-class NotThere(LookupError):
+class NotFound(LookupError):
     """The error for an object that does not exist or has just been deleted."""
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
 from combine_core.comments.model import Comment
-from combine_core.deletion.plan import NotThere, Plan, Reference, SourceInUse
+from combine_core.deletion.plan import NotFound, Plan, Reference, SourceInUse
 from combine_core.documents import (
     Document,
     DocumentVersion,
@@ -61,13 +61,13 @@ def delete_project(session: Session, project_id: uuid.UUID) -> Plan:
     """Delete a project with everything in it.
 
     :returns: the plan that was executed
-    :raises NotThere: there is no such project
+    :raises NotFound: there is no such project
     :raises Impossible: a run has not ended
     """
     # Transactions that would add something to the project, such as a run, wait for the lock.
     locked = select(Project.id).where(Project.id == project_id).with_for_update()
     if session.scalar(locked) is None:
-        raise NotThere
+        raise NotFound
     plan = plan_project(session, project_id)
     plan.check_possible()
     _delete(session, Project, project_id)
@@ -77,11 +77,11 @@ def delete_project(session: Session, project_id: uuid.UUID) -> Plan:
 def plan_source(session: Session, project_id: uuid.UUID, source_id: uuid.UUID) -> Plan:
     """Preview the deletion of a source and its texts in the journal. Documents made from it are kept.
 
-    :raises NotThere: the project has no such source
+    :raises NotFound: the project has no such source
     """
     in_project = select(Source.id).where(Source.id == source_id, Source.project_id == project_id)
     if session.scalar(in_project) is None:
-        raise NotThere
+        raise NotFound
     takes = count_things(session, revisions=revisions_of(source_id), texts=texts_of(source_id))
     obstacle = obstacle_of(session, Run.id.in_(runs_on(source_id)))
     return Plan(takes, made_from(session, source_id), obstacle)
@@ -94,7 +94,7 @@ def delete_source(
 
     :param force: whether to delete the source even if documents were made from it
     :returns: the plan that was executed
-    :raises NotThere: the project has no such source
+    :raises NotFound: the project has no such source
     :raises Impossible: a run of the source has not ended
     :raises SourceInUse: documents were made from it
     """
@@ -140,12 +140,12 @@ def delete_document(session: Session, document_id: uuid.UUID) -> Plan:
     """Delete a document with its versions. The runs that wrote them are kept.
 
     :returns: the plan that was executed
-    :raises NotThere: there is no such document
+    :raises NotFound: there is no such document
     """
     try:
         lock_document(session, document_id)
     except NoResultFound as error:
-        raise NotThere from error
+        raise NotFound from error
     plan = plan_document(session, document_id)
     delete_documents(session, [document_id])
     return plan
@@ -176,12 +176,12 @@ def delete_run(session: Session, run_id: uuid.UUID) -> Plan:
     A document keeps its other versions, the newest of which becomes its head.
 
     :returns: the plan that was executed
-    :raises NotThere: there is no such run
+    :raises NotFound: there is no such run
     :raises Impossible: the run has not ended
     """
     locked = select(Run.id).where(Run.id == run_id).with_for_update()
     if session.scalar(locked) is None:
-        raise NotThere
+        raise NotFound
     plan = plan_run(session, run_id)
     plan.check_possible()
     delete_versions(session, DocumentVersion.run_id == run_id)

@@ -31,7 +31,7 @@ from combine_core.portability.model import IMPORTED, ImportedPerson
 from combine_core.readers import blocks_from_json
 from combine_core.sources import Source, sources_at, texts_at
 from combine_core.text import clean_text, is_storable, shorten_middle
-from combine_core.users import Deed, User
+from combine_core.users import User, UserAction
 
 _MAX_PROBLEMS = 20
 _INPUT_SOURCES = join(Source, VersionInput, VersionInput.ref_id == Source.id)
@@ -100,10 +100,10 @@ def edit_document(
     return version
 
 
-def deed_of(version: DocumentVersion) -> Deed:
-    """Return the deed that tells add-ons of an edited or restored version."""
+def action_of(version: DocumentVersion) -> UserAction:
+    """Return the action that is reported for an edited or restored version."""
     target = f"document:{version.document_id}"
-    return Deed(f"document-{version.origin}", target, {"version": version.number})
+    return UserAction(f"document-{version.origin}", target, {"version": version.number})
 
 
 def is_newest_content(

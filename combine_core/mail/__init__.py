@@ -13,19 +13,19 @@ from pyramid.config import Configurator
 
 from combine_core.mail.jobs import Occasion, enqueue_mail
 from combine_core.settings.core import CoreSettings
-from combine_core.users import DeedDone
+from combine_core.users import ActionDone
 
 _OCCASIONS = {str(occasion): occasion for occasion in Occasion}
 
 
-def queue_mail(done: DeedDone) -> None:
+def queue_mail(done: ActionDone) -> None:
     """Queue the mail about an action, in the transaction of the action. Subscriber."""
-    occasion = _OCCASIONS.get(done.deed.action)
+    occasion = _OCCASIONS.get(done.action.name)
     if occasion is not None:
-        object_id = uuid.UUID(done.deed.target.partition(":")[2])
+        object_id = uuid.UUID(done.action.target.partition(":")[2])
         enqueue_mail(done.request.dbsession, occasion, object_id, by=done.request.identity.user_id)
 
 
 def includeme(config: Configurator) -> None:
     if config.add_addon_settings(CoreSettings).smtp_host is not None:
-        config.add_subscriber(queue_mail, DeedDone)
+        config.add_subscriber(queue_mail, ActionDone)

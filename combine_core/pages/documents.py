@@ -19,8 +19,8 @@ from combine_core.documents import (
     DocumentVersion,
     NotStale,
     acknowledge,
+    action_of,
     compare_contents,
-    deed_of,
     list_stale_reasons,
     list_versions,
     located_statements,
@@ -119,7 +119,7 @@ def restore(context: DocumentContext, request: Request) -> HTTPSeeOther:
         request.dbsession, context.document_id, number, author_id=context.identity.user_id
     )
     if version is not None:
-        context.notify_add_ons(deed_of(version))
+        context.notify_add_ons(action_of(version))
     return HTTPSeeOther(request.route_path("pages.document", id=context.document_id))
 
 

@@ -16,7 +16,7 @@ from combine_core.documents import (
     DocumentVersion,
     InvalidContent,
     NotNewest,
-    deed_of,
+    action_of,
     edit_document,
     fields_at,
     move_statement,
@@ -173,7 +173,7 @@ def _edit(
     except (LookupError, ValueError, TypeError) as error:
         raise HTTPNotFound from error
     if edited is not None:
-        context.notify_add_ons(deed_of(edited))
+        context.notify_add_ons(action_of(edited))
     anchor = pointer if edited is not None and not pointer.endswith("/-") else None
     return HTTPSeeOther(
         request.route_path("pages.document", id=context.document_id, _anchor=anchor)

@@ -23,7 +23,7 @@ from combine_core.documents import change_document, read_version
 from combine_core.projects import Project, change_project
 from combine_core.sources import find_source, rename_source
 from combine_core.text import InvalidText
-from combine_core.users import Deed, Permission, tell
+from combine_core.users import Permission, UserAction, report_action
 from combine_core.web.endpoints import View, or_not_found
 from combine_core.web.forms import Form, sentence, text_of
 
@@ -137,7 +137,7 @@ def rename(find: Find, context: InProject, request: Request) -> dict[str, Any] |
     except InvalidText as error:
         request.response.status_int = 400
         return _page(resource, context, Form({"name": name}).with_error("name", sentence(error)))
-    _tell(request, resource, "change", changed=["name"])
+    _report(request, resource, "change", changed=["name"])
     return HTTPSeeOther(resource.page)
 
 
@@ -148,7 +148,7 @@ def archive(find: Find, context: InProject, request: Request) -> HTTPSeeOther:
     if archived not in ("yes", "no"):
         raise HTTPBadRequest
     resource.archive(archived == "yes")
-    _tell(request, resource, "change", changed=["archived"])
+    _report(request, resource, "change", changed=["archived"])
     return HTTPSeeOther(resource.page)
 
 
@@ -159,12 +159,14 @@ def delete(find: Find, context: InProject, request: Request) -> dict[str, Any] |
     except (Impossible, SourceInUse):
         request.response.status_int = 409
         return _page(resource, context)
-    _tell(request, resource, "delete", **plan.takes)
+    _report(request, resource, "delete", **plan.takes)
     return HTTPSeeOther(resource.after)
 
 
-def _tell(request: Request, resource: Resource, action: str, **details: object) -> None:
-    tell(request, Deed(f"{resource.kind}-{action}", f"{resource.kind}:{resource.id}", details))
+def _report(request: Request, resource: Resource, action: str, **details: object) -> None:
+    report_action(
+        request, UserAction(f"{resource.kind}-{action}", f"{resource.kind}:{resource.id}", details)
+    )
 
 
 def _page(resource: Resource, context: InProject, form: Form | None = None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session, selectinload, sessionmaker
 
 from combine_core.comments.model import Comment, CommentMention
-from combine_core.deletion import Impossible, NotThere
+from combine_core.deletion import Impossible, NotFound
 from combine_core.deletion.service import obstacle_of
 from combine_core.documents import (
     Document,
@@ -67,7 +67,7 @@ def export_project(
     """Write a snapshot of the project into ``file``, with only a few rows in memory at a time.
 
     :returns: the number of rows of each kind
-    :raises NotThere: there is no such project
+    :raises NotFound: there is no such project
     :raises Impossible: a run has not ended, or a file is being read
     """
     with sessions() as session:
@@ -75,7 +75,7 @@ def export_project(
         session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         project = session.get(Project, project_id)
         if project is None:
-            raise NotThere
+            raise NotFound
         _check_at_rest(session, project_id)
         return _Export(session, project, file).write()
 

@@ -22,7 +22,7 @@ from combine_core.database import Page, paginate
 from combine_core.database.metadata import delete_expired
 from combine_core.projects.members import Notify, RoleChange
 from combine_core.projects.model import InvitationState, Project, ProjectInvitation
-from combine_core.users import Deed, Membership, Role
+from combine_core.users import Membership, Role, UserAction
 
 DEFAULT_DAYS = 7
 MAX_DAYS = 30
@@ -66,7 +66,7 @@ def create_invitation(
     role: Role,
     *,
     days: int = DEFAULT_DAYS,
-    notify: Callable[[Deed], object],
+    notify: Callable[[UserAction], object],
 ) -> tuple[str, ProjectInvitation]:
     """Create a link. Return its token, which is shown only once, and its row.
 
@@ -93,12 +93,12 @@ def create_invitation(
     )
     session.add(invitation)
     session.flush()
-    notify(_deed("project-invite", project_id, invitation.id, role))
+    notify(_action("project-invite", project_id, invitation.id, role))
     return token, read_invitation(session, project_id, invitation.id)
 
 
-def _deed(action: str, project_id: uuid.UUID, invitation_id: uuid.UUID, role: str) -> Deed:
-    return Deed(action, f"invitation:{invitation_id}", {"project": project_id, "role": role})
+def _action(action: str, project_id: uuid.UUID, invitation_id: uuid.UUID, role: str) -> UserAction:
+    return UserAction(action, f"invitation:{invitation_id}", {"project": project_id, "role": role})
 
 
 def list_invitations(
@@ -131,7 +131,7 @@ def revoke_invitation(
     project_id: uuid.UUID,
     invitation_id: uuid.UUID,
     *,
-    notify: Callable[[Deed], object],
+    notify: Callable[[UserAction], object],
 ) -> None:
     """Revoke a link. Repeating this has no effect.
 
@@ -151,7 +151,7 @@ def revoke_invitation(
         .execution_options(synchronize_session=False)
     )
     if role is not None:
-        notify(_deed("project-invite-revoke", project_id, invitation_id, role))
+        notify(_action("project-invite-revoke", project_id, invitation_id, role))
     elif read_invitation(session, project_id, invitation_id).used_at is not None:
         raise InvitationEnded(InvitationState.USED)
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from combine_core.documents import (
     DocumentVersion,
-    deed_of,
+    action_of,
     edit_document,
     is_newest_content,
     lock_document,
@@ -36,12 +36,12 @@ from combine_core.reviews.model import (
 )
 from combine_core.runs import Run
 from combine_core.text import clean_text
-from combine_core.users import ROLE_PERMISSIONS, Deed, Membership, Permission, Role, User
+from combine_core.users import ROLE_PERMISSIONS, Membership, Permission, Role, User, UserAction
 
 MAX_NEEDED = 20
 MAX_COMMENT_BYTES = 10_000
-# Is called in the transaction of each deed. The API and the pages pass the deed on to the add-ons.
-Notify = Callable[[Deed], object]
+# Is called in the transaction of each action. The API and the pages report the action to the add-ons.
+Notify = Callable[[UserAction], object]
 # The roles that may decide.
 DECIDING = [role for role in Role if Permission.DOCUMENTS_REVIEW in ROLE_PERMISSIONS[role]]
 
@@ -142,12 +142,12 @@ def _add_review(
     session.flush()
     session.add_all(ReviewPerson(review_id=review.id, user_id=person) for person in people)
     session.flush()
-    notify(_deed("ask", review, needed=review.needed, **details))
+    notify(_action("ask", review, needed=review.needed, **details))
 
 
-def _deed(action: str, review: Review, **details: object) -> Deed:
+def _action(action: str, review: Review, **details: object) -> UserAction:
     version = {"document": str(review.document_id), "version": review.number}
-    return Deed(f"review-{action}", f"review:{review.id}", {**version, **details})
+    return UserAction(f"review-{action}", f"review:{review.id}", {**version, **details})
 
 
 def _check_not_reviewed(session: Session, document_id: uuid.UUID) -> None:
@@ -263,7 +263,7 @@ def decide(
         assert version is not None
         enter_version(session, review.project_id, version, user_id)
     session.flush()
-    notify(_deed("decide", review, decision=decision))
+    notify(_action("decide", review, decision=decision))
     return read_review(session, review.id)
 
 
@@ -326,7 +326,7 @@ def edit_and_approve(
         before_texts=before_texts,
     )
     if version is not None:
-        notify(deed_of(version))
+        notify(action_of(version))
         review = _ask_again(session, review, version, notify)
     return decide(
         session,
@@ -420,7 +420,7 @@ def withdraw(
     _check_open(review)
     review.outcome = ReviewState.WITHDRAWN
     session.flush()
-    notify(_deed("withdraw", review))
+    notify(_action("withdraw", review))
     return read_review(session, review_id)
 
 

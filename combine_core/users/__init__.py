@@ -1,6 +1,12 @@
 """Users, their roles in projects, and the permissions of each role."""
 
-from combine_core.users.deeds import Deed, DeedDone, erase_in_add_ons, tell, tell_of_command
+from combine_core.users.actions import (
+    ActionDone,
+    UserAction,
+    erase_in_add_ons,
+    report_action,
+    report_command,
+)
 from combine_core.users.model import Membership, User
 from combine_core.users.permission import (
     ROLE_PERMISSIONS,
@@ -25,8 +31,7 @@ from combine_core.users.service import (
 
 __all__ = [
     "ROLE_PERMISSIONS",
-    "Deed",
-    "DeedDone",
+    "ActionDone",
     "Identity",
     "InvalidEmail",
     "Membership",
@@ -34,6 +39,7 @@ __all__ = [
     "Role",
     "RoleChanged",
     "User",
+    "UserAction",
     "add_user",
     "clean_domain",
     "clean_email",
@@ -44,7 +50,7 @@ __all__ = [
     "is_mail_on",
     "is_reserved",
     "list_roles",
+    "report_action",
+    "report_command",
     "set_mail",
-    "tell",
-    "tell_of_command",
 ]

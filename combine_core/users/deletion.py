@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, aliased
 
 from combine_core.deletion import (
     Impossible,
-    NotThere,
+    NotFound,
     Plan,
     delete_project,
     in_words,
@@ -23,7 +23,7 @@ from combine_core.projects import Project
 from combine_core.users.model import Membership, User
 from combine_core.users.permission import Role
 
-__all__ = ["Impossible", "NotThere", "Plan", "delete_user", "in_words", "plan_user"]
+__all__ = ["Impossible", "NotFound", "Plan", "delete_user", "in_words", "plan_user"]
 
 MAX_NAMED = 10
 _Other = aliased(Membership)
@@ -59,12 +59,12 @@ def delete_user(session: Session, user_id: uuid.UUID, *, named: bool = False) ->
     """Delete a user with the data that :func:`plan_user` lists.
 
     :returns: the plan of the deletion
-    :raises NotThere: if the user does not exist
+    :raises NotFound: if the user does not exist
     :raises Impossible: if a project would have no owner, or a project to delete has an unfinished run
     """
     locked = select(User.id).where(User.id == user_id).with_for_update()
     if session.scalar(locked) is None:
-        raise NotThere
+        raise NotFound
     # Lock the projects and their owners, so that no membership or role changes until the end.
     own_projects = select(Membership.project_id).where(Membership.user_id == user_id)
     session.execute(

@@ -346,7 +346,7 @@ def test_one_of_parallel_edits_and_approvals_succeeds(ask, ada, bob, join, docum
                     Role.REVIEWER,
                     content,
                     sha256=review["sha256"],
-                    notify=lambda _deed: None,
+                    notify=lambda _action: None,
                 )
                 return approved.state
         except (NotNewest, ReviewConflict) as error:
@@ -520,7 +520,7 @@ def test_one_of_twenty_parallel_decisions_succeeds(review, room, sessions, sign_
                     Role.REVIEWER,
                     Decision.APPROVE,
                     sha256=review["sha256"],
-                    notify=lambda _deed: None,
+                    notify=lambda _action: None,
                 )
                 return decided.state
         except ReviewConflict as error:
@@ -547,7 +547,7 @@ def test_a_new_version_during_a_decision(review, bob, sessions, document, wait_f
                 Role.REVIEWER,
                 Decision.APPROVE,
                 sha256=review["sha256"],
-                notify=lambda _deed: found.set(),
+                notify=lambda _action: found.set(),
             )
 
     with ThreadPoolExecutor(1) as pool, sessions.begin() as writer:

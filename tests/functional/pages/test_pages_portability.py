@@ -29,7 +29,7 @@ def approved(place, app, ada, bob, slug):
     with session_factory(app.registry).begin() as session:
         cancel_run(session, run.id)
         review = ask_for_review(
-            session, version.document_id, 1, ada.user_id, Terms(), notify=lambda _deed: None
+            session, version.document_id, 1, ada.user_id, Terms(), notify=lambda _action: None
         )
         decide(
             session,
@@ -39,7 +39,7 @@ def approved(place, app, ada, bob, slug):
             Decision.APPROVE,
             sha256=version.sha256,
             comment="Fine.",
-            notify=lambda _deed: None,
+            notify=lambda _action: None,
         )
 
 

@@ -106,8 +106,8 @@ def test_affected_data_is_listed_before_the_deletion(place, ada, paths, form_of)
     assert answer.location.endswith("/projects")
     ada.get(paths["project"], status=404)
     with place.sessions() as session:
-        deeds = session.execute(text("SELECT action, actor FROM audit_events ORDER BY id")).all()
-    assert deeds == [("run-delete", "ada@example.com"), ("project-delete", "ada@example.com")]
+        actions = session.execute(text("SELECT action, actor FROM audit_events ORDER BY id")).all()
+    assert actions == [("run-delete", "ada@example.com"), ("project-delete", "ada@example.com")]
 
 
 def test_a_document_reports_a_deleted_source(ada, paths, form_of):

@@ -1,8 +1,8 @@
-"""Reports the deeds of people to add-ons such as the audit.
+"""Reports the actions of people to add-ons such as the audit.
 
-Views call :func:`tell`, and add-ons subscribe to :class:`DeedDone`. Commands have no application, so
-:func:`tell_of_command` calls the functions in the entry-point group ``combine.deeds``. The functions in
-``combine.erasers`` delete the data that an add-on stores about a user.
+Views call :func:`report_action`, and add-ons subscribe to :class:`ActionDone`. Commands have no
+application, so :func:`report_command` calls the functions in the entry-point group ``combine.actions``. The
+functions in ``combine.erasers`` delete the data that an add-on stores about a user.
 """
 
 from __future__ import annotations
@@ -18,41 +18,41 @@ from sqlalchemy.orm import Session
 if TYPE_CHECKING:
     from pyramid.request import Request
 
-LISTENERS = "combine.deeds"
+LISTENERS = "combine.actions"
 ERASERS = "combine.erasers"
 
 
 @dataclass(frozen=True)
-class Deed:
+class UserAction:
     """An action of a person, such as a deletion or an invitation.
 
-    :ivar action: the name of the action, such as ``project-delete``
+    :ivar name: the name, such as ``project-delete``
     :ivar target: the object of the action, such as ``project:ID``
     :ivar details: further numbers and ids. Names and texts are not allowed, because they cannot be erased.
     """
 
-    action: str
+    name: str
     target: str
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class DeedDone:
-    """A Pyramid event that is sent in the transaction of the deed."""
+class ActionDone:
+    """A Pyramid event that is sent in the transaction of the action."""
 
     request: Request
-    deed: Deed
+    action: UserAction
 
 
-def tell(request: Request, deed: Deed) -> None:
-    """Report a deed to the add-ons of the application."""
-    request.registry.notify(DeedDone(request, deed))
+def report_action(request: Request, action: UserAction) -> None:
+    """Report an action to the add-ons of the application."""
+    request.registry.notify(ActionDone(request, action))
 
 
-def tell_of_command(session: Session, deed: Deed) -> None:
-    """Report a deed to the installed add-ons in the transaction of the session."""
+def report_command(session: Session, action: UserAction) -> None:
+    """Report an action to the installed add-ons in the transaction of the session."""
     for entry_point in entry_points(group=LISTENERS):
-        entry_point.load()(session, deed)
+        entry_point.load()(session, action)
 
 
 def erase_in_add_ons(session: Session, user_id: uuid.UUID) -> dict[str, int]:

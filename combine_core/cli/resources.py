@@ -158,20 +158,20 @@ def _confirm(question: str, plan: Plan, effect_on_documents: str, *, yes: bool) 
 
 
 def _record(session: Session, action: str, target: str, **details: object) -> None:
-    from combine_core.users import Deed, tell_of_command
+    from combine_core.users import UserAction, report_command
 
-    tell_of_command(session, Deed(action, target, details))
+    report_command(session, UserAction(action, target, details))
 
 
 @contextmanager
 def _readable_errors() -> Iterator[None]:
     """Turn the expected errors of the services into messages, and exit with status 1."""
-    from combine_core.deletion import Impossible, NotThere, SourceInUse
+    from combine_core.deletion import Impossible, NotFound, SourceInUse
     from combine_core.text import InvalidText
 
     try:
         yield
-    except NotThere as error:
+    except NotFound as error:
         message = (
             "Nothing with this id or name was found. The id is part of the address of the page."
         )
@@ -186,11 +186,11 @@ def _readable_errors() -> Iterator[None]:
 def _find(session: Session, kind: str, id_: str) -> Any:
     """Find a resource by its id, a project also by its slug, and a user also by the address.
 
-    :raises NotThere: nothing was found
+    :raises NotFound: nothing was found
     """
     from sqlalchemy import select
 
-    from combine_core.deletion import NotThere
+    from combine_core.deletion import NotFound
     from combine_core.documents import Document
     from combine_core.projects import Project
     from combine_core.runs import Run
@@ -212,7 +212,7 @@ def _find(session: Session, kind: str, id_: str) -> Any:
     else:
         found = find_user(session, id_) if kind == "user" else None
     if found is None:
-        raise NotThere
+        raise NotFound
     return found
 
 
