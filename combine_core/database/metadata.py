@@ -126,6 +126,9 @@ def delete_expired(
     expired = (
         select(table.id).where(*conditions).limit(ROWS_AT_ONCE).with_for_update(skip_locked=True)
     )
+    # A CTE is read once. PostgreSQL may read a subquery once for each row, and each time get further rows.
     session.execute(
-        delete(table).where(table.id.in_(expired)).execution_options(synchronize_session=False)
+        delete(table)
+        .where(table.id.in_(select(expired.cte().c.id)))
+        .execution_options(synchronize_session=False)
     )

@@ -241,8 +241,9 @@ def delete_old_texts(session: Session, age: datetime.timedelta) -> int:
         .order_by(Call.created_at)
         .limit(_BATCH_SIZE)
         .with_for_update(of=Call, skip_locked=True)
+        .cte()  # a subquery may be read several times, and get further rows each time
     )
-    return _delete_texts(session, Call.id.in_(old))
+    return _delete_texts(session, Call.id.in_(select(old.c.id)))
 
 
 def _delete_texts(session: Session, *where: ColumnElement[bool], **more: None) -> int:

@@ -144,9 +144,12 @@ def _delete_expired(session: Session) -> None:
         .order_by(IdempotencyKey.created_at)
         .limit(_DELETE_BATCH)
         .with_for_update(skip_locked=True)
+        .cte()  # a subquery may be read several times, and get further rows each time
     )
     session.execute(
-        delete(IdempotencyKey).where(key.in_(expired)).execution_options(synchronize_session=False)
+        delete(IdempotencyKey)
+        .where(key.in_(select(expired)))
+        .execution_options(synchronize_session=False)
     )
 
 

@@ -168,11 +168,15 @@ def _old(service, age, count):
         )
 
 
-def test_events_older_than_a_year_are_deleted_in_small_batches(service):
+# The second plan reads the rows to delete once for each row of the table.
+@pytest.mark.parametrize("joins", ["", "hashjoin mergejoin hashagg sort material"])
+def test_events_older_than_a_year_are_deleted_in_small_batches(service, joins):
     _old(service, KEPT_FOR + timedelta(days=1), ROWS_AT_ONCE + 5)
     _old(service, KEPT_FOR - timedelta(days=1), 3)
     for left in (5 + 3 + 1, 3 + 2, 3 + 3):
         with service.session() as session:
+            for join in joins.split():
+                session.execute(text(f"SET LOCAL enable_{join} = off"))
             record(session, Action.SIGN_IN)
         assert service.execute("SELECT count(*) FROM audit_events") == [(left,)]
 
@@ -194,7 +198,7 @@ def test_a_transaction_deletes_old_events_once(service):
             with service.session() as session:
                 record(session, Action.SIGN_IN)
                 record(session, Action.SIGN_OUT)
-    assert len([statement for statement in sent if statement.startswith("DELETE")]) == 2
+    assert len([statement for statement in sent if "DELETE FROM" in statement]) == 2
     assert service.execute("SELECT count(*) FROM audit_events") == [(4,)]
 
 
