@@ -13,7 +13,6 @@ from combine_auth.openid.identity_provider import IdentityProvider, redirect_uri
 from combine_auth.openid.plugins import hookimpl
 from combine_auth.openid.providers import (
     REGISTRY_KEY,
-    IdentityProviders,
     identity_providers,
     make_identity_providers,
 )
@@ -21,7 +20,6 @@ from combine_auth.settings import AuthSettings
 
 __all__ = [
     "IdentityProvider",
-    "IdentityProviders",
     "hookimpl",
     "identity_providers",
     "redirect_uri",

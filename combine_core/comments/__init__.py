@@ -4,7 +4,6 @@ from combine_core.comments.model import Comment, CommentMention
 from combine_core.comments.service import (
     InvalidComment,
     MayNotDelete,
-    PlacedComments,
     add_comment,
     clean_comment,
     delete_comment,
@@ -22,7 +21,6 @@ __all__ = [
     "CommentMention",
     "InvalidComment",
     "MayNotDelete",
-    "PlacedComments",
     "add_comment",
     "clean_comment",
     "delete_comment",

@@ -5,7 +5,7 @@ Erasing (:mod:`combine_core.deletion.erasure`) also removes every trace. The rol
 (:data:`combine_core.users.ROLE_PERMISSIONS`): owners delete projects, and writers delete the rest.
 """
 
-from combine_core.deletion.plan import Impossible, NotFound, Plan, Reference, SourceInUse, in_words
+from combine_core.deletion.plan import Impossible, NotFound, Plan, SourceInUse, in_words
 from combine_core.deletion.service import (
     delete_document,
     delete_project,
@@ -22,7 +22,6 @@ __all__ = [
     "Impossible",
     "NotFound",
     "Plan",
-    "Reference",
     "SourceInUse",
     "delete_document",
     "delete_project",

@@ -1,8 +1,7 @@
 """Documents: the results of lines, with versions and evidence."""
 
-from combine_core.documents.citations import Citation, Citations, list_citations, read_citations
+from combine_core.documents.citations import Citation, list_citations, read_citations
 from combine_core.documents.comparison import (
-    Change,
     DocumentComparison,
     change_in_words,
     compare_contents,
@@ -49,7 +48,6 @@ from combine_core.documents.staleness import (
     stale_in_words,
 )
 from combine_core.documents.statements import (
-    Section,
     deleted_in_words,
     details_of,
     located_statements,
@@ -63,9 +61,7 @@ from combine_core.documents.statements import (
 from combine_core.documents.stored import StoredVersion, read_stored
 
 __all__ = [
-    "Change",
     "Citation",
-    "Citations",
     "Document",
     "DocumentComparison",
     "DocumentVersion",
@@ -74,7 +70,6 @@ __all__ = [
     "NotNewest",
     "NotStale",
     "Origin",
-    "Section",
     "StaleReason",
     "StoredVersion",
     "VersionInput",

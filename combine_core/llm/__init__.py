@@ -14,10 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from combine_core.llm.completion import (
-    ERROR_CODES,
     Completion,
     CompletionRequest,
-    ErrorCode,
     Material,
     Offline,
     Preparable,
@@ -29,7 +27,6 @@ from combine_core.llm.hookspecs import ProviderSettings, Unconfigured, hookimpl
 from combine_core.llm.registry import (
     ProviderConflict,
     ProviderRegistry,
-    ProviderStatus,
     UnknownModel,
     provider_registry,
 )
@@ -39,10 +36,8 @@ if TYPE_CHECKING:
     from pyramid.registry import Registry
 
 __all__ = [
-    "ERROR_CODES",
     "Completion",
     "CompletionRequest",
-    "ErrorCode",
     "Material",
     "Offline",
     "Preparable",
@@ -51,7 +46,6 @@ __all__ = [
     "ProviderError",
     "ProviderRegistry",
     "ProviderSettings",
-    "ProviderStatus",
     "Unconfigured",
     "UnknownModel",
     "Usage",

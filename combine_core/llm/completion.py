@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from combine_core.readers import Block
 
@@ -22,7 +22,6 @@ ErrorCode = Literal[
     "unknown_model",
 ]
 
-ERROR_CODES: frozenset[str] = frozenset(get_args(ErrorCode))
 
 # Retries of these errors are free, because the provider did not accept the request.
 FREE_TO_RETRY: frozenset[str] = frozenset({"rate_limited", "overloaded", "unreachable"})

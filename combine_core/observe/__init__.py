@@ -16,22 +16,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from combine_core.observe.context import HEADER, USER_KEY, request_id
+from combine_core.observe.context import request_id
 from combine_core.observe.logs import JsonFormatter, TextFormatter, configure_logging
-from combine_core.settings.redaction import LogRedactor
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
 
 __all__ = [
-    "HEADER",
-    "USER_KEY",
     "JsonFormatter",
-    "LogRedactor",
     "TextFormatter",
     "configure_logging",
     "includeme",
-    "request_id",
 ]
 
 

@@ -1,6 +1,6 @@
 """The register of the decisions, actions and open questions of approved documents."""
 
-from combine_core.register.model import Change, Event, Item, ItemKind, ItemState, Saying
+from combine_core.register.model import Change, Item, ItemKind, ItemState, Saying
 from combine_core.register.service import (
     NothingProposed,
     all_items,
@@ -18,7 +18,6 @@ from combine_core.register.service import (
 
 __all__ = [
     "Change",
-    "Event",
     "Item",
     "ItemKind",
     "ItemState",

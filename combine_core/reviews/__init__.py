@@ -13,7 +13,6 @@ from combine_core.reviews.model import (
     OnExpiry,
     Review,
     ReviewDecision,
-    ReviewPerson,
     ReviewState,
 )
 from combine_core.reviews.service import (
@@ -39,7 +38,6 @@ __all__ = [
     "Review",
     "ReviewConflict",
     "ReviewDecision",
-    "ReviewPerson",
     "ReviewState",
     "ReviewSummary",
     "Terms",

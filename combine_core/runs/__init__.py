@@ -3,7 +3,6 @@
 from combine_core.runs.calls import (
     CURRENCY,
     CallSums,
-    Costs,
     MonthlyCost,
     costs_of_project,
     find_call,
@@ -13,7 +12,6 @@ from combine_core.runs.calls import (
     sums_of_runs,
     sums_of_steps,
 )
-from combine_core.runs.estimate import Estimate
 from combine_core.runs.lists import (
     ListedRun,
     ListedStep,
@@ -39,8 +37,6 @@ __all__ = [
     "Call",
     "CallState",
     "CallSums",
-    "Costs",
-    "Estimate",
     "InvalidRun",
     "ListedRun",
     "ListedStep",

@@ -1,7 +1,7 @@
 """Sources: the raw material of a project, in revisions."""
 
 from combine_core.readers import UnsupportedFile, suffixes
-from combine_core.sources.comparison import Comparison, compare_texts
+from combine_core.sources.comparison import compare_texts
 from combine_core.sources.model import ReadingState, Source, SourceRevision
 from combine_core.sources.revisions import (
     PinnedSource,
@@ -34,7 +34,6 @@ from combine_core.sources.service import (
 
 __all__ = [
     "MAX_SOURCE_BYTES",
-    "Comparison",
     "FileText",
     "ListedSource",
     "PinnedSource",

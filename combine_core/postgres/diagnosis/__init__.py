@@ -9,10 +9,8 @@ whether retrying helps, and which team to call. The health check uses :class:`Wa
 from combine_core.postgres.diagnosis.causes import (
     ADVICE,
     TASKS,
-    Advice,
     Cause,
     Diagnosis,
-    Role,
     remedies,
     use_embedded_advice,
 )
@@ -23,10 +21,8 @@ from combine_core.postgres.diagnosis.watch import Watch
 __all__ = [
     "ADVICE",
     "TASKS",
-    "Advice",
     "Cause",
     "Diagnosis",
-    "Role",
     "Watch",
     "cause_of",
     "diagnose",

@@ -3,13 +3,15 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
+from typing import get_args
 
 import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from combine_core.llm import ERROR_CODES, CompletionRequest, ProviderError, Usage
+from combine_core.llm import CompletionRequest, ProviderError, Usage
+from combine_core.llm.completion import ErrorCode
 from combine_core.llm.failures import retry_after, status_failed
 from combine_core.llm.prices import price_of
 from combine_core.llm.vendor import Vendor
@@ -66,7 +68,7 @@ def test_any_header_is_handled(value):
 def test_any_status_and_body_has_a_code_and_a_remedy(status, body):
     error = status_failed(VENDOR, REQUEST, httpx2.Response(status, content=body))
 
-    assert error.code in ERROR_CODES
+    assert error.code in get_args(ErrorCode)
     assert error.http_status == status
     assert error.message.startswith("Vendor: ")
     assert "." in error.message
@@ -87,7 +89,7 @@ def test_messages_of_vendors_are_shortened_and_cleaned():
 
 
 def test_only_free_failures_are_retried_freely():
-    free = {code for code in ERROR_CODES if ProviderError(code, "").retryable}
+    free = {code for code in get_args(ErrorCode) if ProviderError(code, "").retryable}
 
     assert free == {"rate_limited", "overloaded", "unreachable"}
 
