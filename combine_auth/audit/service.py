@@ -114,8 +114,6 @@ def record_refusal(
     *,
     outcome: str,
     once_an_hour: bool = False,
-    actor_id: uuid.UUID | None = None,
-    actor: str | None = None,
     **event: Any,
 ) -> None:
     """Record the refusal of a request in a transaction of its own, because the request's is rolled back.
@@ -127,10 +125,10 @@ def record_refusal(
     could exhaust the pool. A failure to write is only logged.
     """
     try:
-        origin = _origin(request, actor_id, actor)
+        origin = _origin(request)
     except SQLAlchemyError:
         # A database fault may be the reason for the refusal.
-        origin = {"actor_id": actor_id, "actor": actor, "ip": request.remote_addr}
+        origin = {"actor_id": None, "actor": None, "ip": request.remote_addr}
 
     def write(request: Any) -> None:
         try:
@@ -170,7 +168,9 @@ def _was_recorded(session: Session, action: Action, ip: str | None) -> bool:
     return found is not None
 
 
-def _origin(request: Any, actor_id: uuid.UUID | None, actor: str | None) -> dict[str, Any]:
+def _origin(
+    request: Any, actor_id: uuid.UUID | None = None, actor: str | None = None
+) -> dict[str, Any]:
     identity = request.identity if actor_id is None and actor is None else None
     return {
         "actor_id": identity.user_id if identity else actor_id,

@@ -147,35 +147,28 @@ def _judge_edit(
 
 
 def restore_version(
-    session: Session,
-    document_id: uuid.UUID,
-    number: int,
-    *,
-    author_id: uuid.UUID,
-    base: int | None = None,
-    note: str | None = None,
+    session: Session, document_id: uuid.UUID, number: int, *, author_id: uuid.UUID
 ) -> DocumentVersion | None:
     """Store the content of an earlier version as the newest one. Return ``None`` if it did not change.
 
-    :param base: the number of the newest version that the author has seen
     :raises NoResultFound: if the version does not exist
-    :raises NotNewest: if ``base`` is not the newest version
-    :raises InvalidText: if the note is too long or cannot be stored
     """
-    newest = _lock_newest(session, document_id, base)
+    newest = _lock_newest(session, document_id)
     earlier = read_version(session, document_id, number)
     if earlier is None:
         raise NoResultFound
     if earlier.sha256 == newest.sha256:
         return None
-    version = _successor(newest, earlier, VersionOrigin.RESTORE, author_id, note)
+    version = _successor(newest, earlier, VersionOrigin.RESTORE, author_id, None)
     for name in ("content", "markdown", "sha256", "flagged", "support"):
         setattr(version, name, getattr(earlier, name))
     add_version(session, version)
     return version
 
 
-def _lock_newest(session: Session, document_id: uuid.UUID, base: int | None) -> DocumentVersion:
+def _lock_newest(
+    session: Session, document_id: uuid.UUID, base: int | None = None
+) -> DocumentVersion:
     lock_document(session, document_id)
     newest = read_version(session, document_id)
     if newest is None:

@@ -74,7 +74,7 @@ def add_project(context: SignedIn, request: Request) -> dict[str, Any] | HTTPSee
 
 def import_project(context: SignedIn, request: Request) -> dict[str, Any] | HTTPSeeOther:
     """Create a project from the file of an export, and redirect to its page."""
-    uploads = list(uploads_of(request, "file"))
+    uploads = list(uploads_of(request))
     try:
         if len(uploads) != 1:
             raise InvalidArchive("Choose one file.")
@@ -162,7 +162,7 @@ def add_files(context: ProjectContext, request: Request) -> dict[str, Any] | HTT
     status = 400
     count = 0
     savepoint = session.begin_nested()
-    for upload in uploads_of(request, "file"):
+    for upload in uploads_of(request):
         count += 1
         file = UploadedFile(upload.name, upload.data)
         try:

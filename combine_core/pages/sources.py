@@ -161,7 +161,7 @@ def _followed(
 def add_revision(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSeeOther:
     """Add a corrected file or text to the source."""
     session, user_id = request.dbsession, context.identity.user_id
-    upload = next(uploads_of(request, "file"), None)
+    upload = next(uploads_of(request), None)
     form = Form({"text": text_of(request, "text")})
     source = or_not_found(lock_source(session, context.project.id, _source_id(request)))
     try:

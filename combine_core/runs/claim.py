@@ -38,7 +38,7 @@ _ORPHANS = text(
         SELECT FROM procrastinate_jobs AS jobs
         WHERE jobs.status IN ('todo', 'doing') AND jobs.args ->> 'step_id' = steps.id::text)
     ORDER BY steps.id
-    LIMIT :limit
+    LIMIT 100
     FOR UPDATE OF steps SKIP LOCKED
     """
 )
@@ -291,14 +291,14 @@ def hand_back(session: Session, step_id: uuid.UUID, job_id: int) -> None:
         enqueue_step(session, step_id)
 
 
-def adopt_orphans(session: Session, *, limit: int = 100) -> int:
-    """Enqueue steps that are ready or running but have no job.
+def adopt_orphans(session: Session) -> int:
+    """Enqueue up to 100 steps that are ready or running but have no job.
 
     A job is lost if the database fails at the wrong moment.
 
     :returns: the number of such steps
     """
-    orphans = session.execute(_ORPHANS, {"limit": limit, "formats": list(QUEUES)}).all()
+    orphans = session.execute(_ORPHANS, {"formats": list(QUEUES)}).all()
     for step_id, unreported in orphans:
         session.execute(change(StepEvent.ADOPT, Step.id == step_id, epoch=Step.epoch + 1))
         # The first retry has no delay, because most likely the worker was killed. A step that repeatedly

@@ -33,15 +33,15 @@ BATCH_CHARACTERS = 500_000
 _BATCH_ROWS = 100
 
 
-def index_missing(sessions: sessionmaker[Session], max_texts: int = MAX_TEXTS) -> int:
-    """Index up to ``max_texts`` sources and as many documents, each in its own transaction.
+def index_missing(sessions: sessionmaker[Session]) -> int:
+    """Index up to ``MAX_TEXTS`` sources and as many documents, each in its own transaction.
 
     :returns: the number of indexed texts
     """
     done = 0
     for index_one in (_index_source, _index_document):
         size = 0
-        for _ in range(max_texts):
+        for _ in range(MAX_TEXTS):
             with sessions.begin() as session:
                 indexed = index_one(session)
             if indexed is None:

@@ -56,9 +56,9 @@ def text_of(request: Request, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def uploads_of(request: Request, name: str) -> Iterator[Upload]:
-    """Yield the files of a field, and read them one by one."""
-    for value in request.POST.getall(name):
+def uploads_of(request: Request) -> Iterator[Upload]:
+    """Yield the files of the field ``file``, and read them one by one."""
+    for value in request.POST.getall("file"):
         # A browser sends a file without a name if the user chose none.
         if not isinstance(value, str) and getattr(value, "filename", None):
             yield Upload(file_name(value.filename), value.file.read())
