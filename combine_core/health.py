@@ -49,7 +49,7 @@ from combine_core.database.revisions import (
     known_revisions,
     unknown_ancestry,
 )
-from combine_core.mail.jobs import QUEUE as MAIL_QUEUE
+from combine_core.mail import QUEUE as MAIL_QUEUE
 from combine_core.postgres.diagnosis import (
     ADVICE,
     TASKS,

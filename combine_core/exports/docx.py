@@ -31,7 +31,7 @@ _FOOTNOTES = f"""<w:footnotes {nsdecls("w")}>
 </w:footnotes>"""
 
 
-def write(outline: Outline) -> bytes:
+def write_docx(outline: Outline) -> bytes:
     document = Document()
     properties = document.core_properties
     properties.title, properties.author, properties.comments = outline.title, "Combine", ""

@@ -27,8 +27,8 @@ from combine_core.documents import (
 )
 from combine_core.documents.render import plain
 from combine_core.evidence import Verdict, reason_in_words, repair_in_words
+from combine_core.exports import export
 from combine_core.exports.outline import Entry, Note, Outline, Section
-from combine_core.exports.process import export
 from combine_core.portability.provenance import decision_in_words, past_in_words, read_provenance
 from combine_core.projects import slugify
 from combine_core.reviews import Review, list_reviews

@@ -16,7 +16,7 @@ from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 from sqlalchemy.orm import Session, sessionmaker
 
-from combine_core.mail.jobs import MailNotSent, Occasion, enqueue_mail
+from combine_core.mail import MailNotSent, Occasion, enqueue_mail
 from combine_core.mail.letters import Letter, list_recipients, write_letter
 from combine_core.settings.core import CoreSettings, SmtpTls
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from combine_core.comments import CommentMention, read_comment, unread_mentions
 from combine_core.comments.model import Comment
 from combine_core.documents import Document
-from combine_core.mail.jobs import Occasion
+from combine_core.mail import Occasion
 from combine_core.projects import Project
 from combine_core.reviews import (
     Decision,

@@ -25,9 +25,9 @@ from combine_core.database import make_engine, make_sessions
 from combine_core.database.connecting import connection_arguments, conninfo
 from combine_core.heartbeat import BEAT_S, Heartbeat
 from combine_core.llm import ProviderRegistry
+from combine_core.mail import QUEUE as MAIL_QUEUE
+from combine_core.mail import TASK as MAIL_TASK
 from combine_core.mail.delivery import MailRetries
-from combine_core.mail.jobs import QUEUE as MAIL_QUEUE
-from combine_core.mail.jobs import TASK as MAIL_TASK
 from combine_core.postgres.diagnosis import is_database_fault
 from combine_core.runs.claim import adopt_orphans, hand_back
 from combine_core.runs.execute import SLOW_PROVIDER_MS, StepRunner
