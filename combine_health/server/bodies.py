@@ -4,9 +4,12 @@ The server receives each body completely before the application sees it. It keep
 file in the temporary folder, which in a container is often in memory too.
 """
 
+import errno
 import logging
+import tempfile
 import threading
 import weakref
+from contextlib import suppress
 from typing import Any
 
 from waitress.parser import HTTPRequestParser, ParsingError
@@ -19,10 +22,11 @@ log = ThrottledLog(logging.getLogger("combine_health"))
 
 SMALL = 64 * 1024  # bytes of a body that are not counted
 RETRY = 5  # seconds
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-class TooManyBodies(Error):  # type: ignore[misc]  # waitress has no types
-    """The request is rejected because other requests hold too many bytes."""
+class NoRoomForBody(Error):  # type: ignore[misc]  # waitress has no types
+    """The request is rejected because the memory or the disk has no room for its body; the text gives the reason."""
 
     code = 503
     reason = "Service Unavailable"
@@ -85,7 +89,8 @@ class Share:
 class Parser(HTTPRequestParser):  # type: ignore[misc]
     """A parser that sends no ``100 Continue`` for a complete request, which would never get a body.
 
-    With ``bodies``, a request that exceeds the limit is complete at once, with the error `TooManyBodies`.
+    A request that exceeds the limit of ``bodies``, or does not fit onto the disk, is complete at once, with
+    the error `NoRoomForBody`.
     """
 
     error: Any
@@ -96,10 +101,19 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         self._bodies = bodies
 
     def received(self, data: bytes) -> int:
-        used: int = super().received(data)
+        try:
+            used: int = super().received(data)
+        except OSError as error:
+            if error.errno not in _NO_SPACE:
+                raise
+            folder = tempfile.gettempdir()
+            log.warning("no room for a request body in %s: %s", folder, error.strerror)
+            used = len(data)
+            self.error = NoRoomForBody("The disk for request bodies is full.")
+            self.completed = True
         size = max(self.content_length, self.body_bytes_received)
         if size > SMALL and self.error is None and not self._hold(size):
-            self.error = TooManyBodies("")
+            self.error = NoRoomForBody("Other requests use the memory for request bodies.")
             self.completed = True
         if self.completed:
             self.expect_continue = False
@@ -112,7 +126,9 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             raise ParsingError("A request has either Content-Length or Transfer-Encoding.")
 
     def close(self) -> None:
-        super().close()
+        # On a full disk, closing the file fails too, because it writes the rest.
+        with suppress(OSError):
+            super().close()
         if self.share is not None:
             self.share.give_back()
 

@@ -20,7 +20,7 @@ from waitress.task import ThreadedTaskDispatcher
 from combine_health.engine.log_throttle import ThrottledLog
 from combine_health.engine.probes import LONGEST_RETRY
 from combine_health.engine.registry import HealthRegistry
-from combine_health.server.bodies import RETRY, HeldBodies, TooManyBodies, default_limit
+from combine_health.server.bodies import RETRY, HeldBodies, NoRoomForBody, default_limit
 from combine_health.server.channel import IDLE, Channel
 from combine_health.server.drain import Drain, Phase, on_signals
 from combine_health.server.lane import Lane, RawAnswer, refusal
@@ -67,8 +67,8 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress has 
 
     def _refusal(self, channel: Channel) -> RawAnswer | None:
         request = channel.requests[0]
-        if isinstance(request.error, TooManyBodies):
-            reason, retry = "Other requests use the memory for request bodies.", RETRY
+        if isinstance(request.error, NoRoomForBody):
+            reason, retry = request.error.body, RETRY
         elif self.workers.full:
             self._log.warning("Task queue is full: a request was rejected with 503")
             reason = f"Every worker thread is busy and {len(self.queue)} requests wait."

@@ -1,5 +1,6 @@
 """Tests that the server limits the memory of request bodies until their requests end."""
 
+import resource
 from contextlib import suppress
 
 import pytest
@@ -89,3 +90,21 @@ def test_a_body_that_waits_for_a_thread_counts(server):
     for connection in waiting:
         assert connection.answer().status == 200
         connection.close()
+
+
+def test_a_body_without_room_on_the_disk_gets_503(tmp_path):
+    server = Served(tmp_path, server="inbuf_overflow = 10000\n")
+    server.wait_for("/health/ready", 200)
+    # The system refuses to enlarge a file, as on a full disk.
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (20_000, 20_000))
+    with server.connect() as connection:
+        connection.send(post(HALF, HALF))
+        answer = connection.answer()
+    assert answer.status == 503
+    assert answer.json["detail"] == "The disk for request bodies is full. Try again in 5 s."
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "no room for a request body in " in server.log
+    with server.connect() as small:
+        small.send(post(5000, 5000))
+        assert small.answer().body == b"POST 5000"
+    server.kill()
