@@ -26,7 +26,7 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class NoRoomForBody(Error):  # type: ignore[misc]  # waitress has no types
-    """The request is rejected because the memory or the disk has no room for its body; the text gives the reason."""
+    """The request is rejected because memory or disk have no room for its body. The text says which."""
 
     code = 503
     reason = "Service Unavailable"
