@@ -133,7 +133,7 @@ def test_a_verdict_of_the_model_itself_does_not_count() -> None:
     }
 
 
-def test_which_schemas_hold_statements() -> None:
+def test_schemas_that_hold_statements() -> None:
     statement = {"type": "object", "properties": {"text": {}, "evidence": {"type": "array"}}}
     assert can_hold_statements({"properties": {"facts": {"items": statement}}})
     assert not can_hold_statements({"properties": {"title": {"type": "string"}}})

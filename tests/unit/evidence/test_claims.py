@@ -57,7 +57,7 @@ def test_the_verdict(texts: dict[str, str], claim: Claim, statement: str, verdic
     assert bool(judgement.reasons) == (verdict == "unsupported")
 
 
-def test_of_a_long_table_row_the_cells_around_the_quote_are_looked_at() -> None:
+def test_cells_around_the_quote_count_in_a_long_table_row() -> None:
     cells = " ".join(f"{number}% in May" for number in range(10_000))
     source = SourceText(f"| a | b |\n| --- | --- |\n| {cells} | x |\n")
     place = source.find("5000% in May 5001%", 3)
@@ -77,7 +77,7 @@ def rounds() -> list[Any]:
 
 
 @pytest.mark.parametrize(("text", "statement", "quote", "line", "verdict"), rounds())
-def test_whether_it_is_supported(
+def test_verdict_of_each_claim(
     text: str, statement: str, quote: str, line: int, verdict: str
 ) -> None:
     judgement = judge(statement, [Claim("S1", line, line, quote)], {"S1": SourceText(text)})

@@ -77,7 +77,7 @@ def cuts_a_word(text: str, at: int) -> bool:
     start=st.integers(0, 60),
     length=st.integers(1, 30),
 )
-def test_what_is_found_stands_literally_in_the_lines_named(
+def test_found_quotes_stand_literally_in_the_named_lines(
     text: str, start: int, length: int
 ) -> None:
     quote = text[start : start + length]
