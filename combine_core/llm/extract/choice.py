@@ -9,7 +9,7 @@ from typing import Any
 
 from combine_core.language import Language, lowered
 from combine_core.llm.extract.criteria import Criterion
-from combine_core.llm.extract.items import Item
+from combine_core.llm.extract.items import FIT, Item
 from combine_core.llm.extract.kinds import Kind, Section
 from combine_core.llm.extract.vocabulary import vocabulary_of
 
@@ -17,8 +17,6 @@ from combine_core.llm.extract.vocabulary import vocabulary_of
 _THEMES = 25
 # An item with as many of them is about nothing else.
 _FULL_OF_THEMES = 5
-# Statements that are less fit than this are left out rather than shown.
-_FIT = 0.6
 _BEGINNING = 6
 # By how much each further item under a heading counts less.
 _REPEATED = 0.03
@@ -94,7 +92,7 @@ class Pool:
             return 2 + theme
         if mixed and item.kind is Kind.NUMBER and item.weight:
             return 2 + theme
-        if item.kind in (Kind.QUESTION, Kind.ACTION) or item.weight < _FIT:
+        if item.kind in (Kind.QUESTION, Kind.ACTION) or item.weight < FIT:
             return 0.0
         # What a text is about, it says at its beginning.
         gist = item.position < _BEGINNING and (

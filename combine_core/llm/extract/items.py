@@ -23,6 +23,8 @@ from combine_core.readers import Block, BlockKind
 
 # A larger source loses its least important sentences, which limits memory and time.
 MAX_ITEMS = 2_000
+# Statements that are less fit than this are left out rather than shown.
+FIT = 0.6
 # The number of places quoted for one sentence that the sources repeat.
 MAX_EVIDENCE = 5
 
@@ -196,8 +198,8 @@ def _given(item: Mapping[str, Any], position: int) -> Item:
     reading = read_sentence(sentence)
     given_kind = _given_kind(fields)
     kind = given_kind or (kind_of(sentence, reading) if reading else Kind.STATEMENT)
-    # What an earlier step took for a number stays one.
-    weight = weight_of(sentence) or (0.1 if given_kind is Kind.NUMBER else 0.0)
+    # An earlier step chose it, with the block around it: a row of a table, a sentence of a list.
+    weight = max(weight_of(sentence), FIT)
     return Item(
         text,
         tuple(item["evidence"]),

@@ -328,6 +328,15 @@ def test_the_kind_that_an_earlier_step_gave_counts():
     assert wording(answer["open_questions"]) == ["The colour of the door."]
 
 
+def test_a_statement_of_an_earlier_step_needs_no_block_around_it():
+    evidence = [{"source": "S1", "line_from": 1, "line_to": 1, "quote": "x"}]
+    row = {"text": "Endpoint: GET /health; Purpose: Liveness probe", "evidence": evidence}
+
+    answer = extract(schema_of(key_points=list_of()), inputs={"facts": {"facts": [row]}})
+
+    assert wording(answer["key_points"]) == [row["text"]]
+
+
 def test_no_items_of_an_earlier_step_means_none():
     answer = extract(schema_of(decisions=list_of()), NOTES, inputs={"facts": {"facts": []}})
 
