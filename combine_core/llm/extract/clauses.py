@@ -22,6 +22,8 @@ _INFLECTED = re.compile(r"[a-zäöüß]{2,}(?:t|te|ten|en|ern|eln)")
 _BREAKS = frozenset(";:–—") | {" - "}
 # An order has no verb of a subject among its first words.
 _ORDER = 4
+# The fewest words of an order that is understood alone.
+_WHOLE = 6
 # With so many words before it, "it" may stand for one of them, and "this".
 _NEAR, _FAR = 2, 3
 
@@ -33,7 +35,7 @@ def says_so(text: str, words: Vocabulary, *, speaker: bool = False) -> bool:
     """
     tokens = _TOKEN.findall(text)
     line = text[-1:] not in ".!?…)"
-    if _is_order(text, tokens, words) or (
+    if _begins_as_order(text, tokens, words) or (
         tokens and not speaker and _begins_with_verb(tokens[0], words)
     ):
         return False
@@ -66,7 +68,15 @@ def _begins_with_verb(first: str, words: Vocabulary) -> bool:
     return first.lower() in words.verbs and first not in ("Will", "May") and not words.verb_first
 
 
-def _is_order(text: str, tokens: Sequence[str], words: Vocabulary) -> bool:
+def is_order(text: str, words: Vocabulary) -> bool:
+    """Check for a whole sentence that tells the reader what to do: "Check the container first." """
+    tokens = _TOKEN.findall(text)
+    if len(tokens) < _WHOLE or text[-1:] not in ".!" or text.startswith("Let"):
+        return False  # "Let's look at an example."
+    return _begins_as_order(text, tokens, words)
+
+
+def _begins_as_order(text: str, tokens: Sequence[str], words: Vocabulary) -> bool:
     first, second = (token.lower() for token in [*tokens[:2], "", ""][:2])
     if first not in words.full_verbs and not words.imperative.match(text.lower()):
         return False

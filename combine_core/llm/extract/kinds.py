@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from combine_core.language import Language, lowered
-from combine_core.llm.extract.clauses import rests_on_more, says_so
+from combine_core.llm.extract.clauses import is_order, rests_on_more, says_so
 from combine_core.llm.extract.due import due_date
 from combine_core.llm.extract.quantities import has_quantity
 from combine_core.llm.extract.vocabulary import Vocabulary, vocabulary_of
@@ -285,6 +285,8 @@ def _is_sentence(sentence: Sentence) -> bool:
     """Check that the words state something, and do not only name it: "Michael Guzman, District C"."""
     text, block = sentence.text, sentence.block
     if block.columns or _LABELLED_FIGURE.search(text) or _UNSPACED.search(text):
+        return True
+    if block.kind is BlockKind.PARAGRAPH and is_order(text, sentence.words):
         return True
     return says_so(text, sentence.words, speaker=bool(block.speaker))
 

@@ -3,7 +3,7 @@
 import pytest
 
 from combine_core.language import language_named, lowered
-from combine_core.llm.extract.clauses import rests_on_more, says_so
+from combine_core.llm.extract.clauses import is_order, rests_on_more, says_so
 from combine_core.llm.extract.vocabulary import vocabulary_of
 
 ENGLISH, GERMAN = (vocabulary_of(language_named(code)) for code in ("en", "de"))
@@ -46,7 +46,21 @@ def test_fragments(text: str) -> None:
     assert not says_so(text, ENGLISH)
 
 
-def test_of_a_speaker_the_subject_may_be_missing() -> None:
+@pytest.mark.parametrize(
+    ("text", "order"),
+    [
+        ("Check the database container first, then the format of DATABASE_URL.", True),
+        ("Check the database container first", False),  # a line of a list
+        ("Check the logs.", False),
+        ("Let's look at the example of the pump.", False),
+        ("The pump runs for an hour each day.", False),
+    ],
+)
+def test_whole_orders(text: str, order: bool) -> None:
+    assert is_order(text, ENGLISH) is order
+
+
+def test_speakers_may_leave_out_the_subject() -> None:
     assert says_so("fixed the northern pump", ENGLISH, speaker=True)
     assert not says_so("fixed the northern pump", ENGLISH)
     assert not says_so("covered in the plan", ENGLISH, speaker=True)
@@ -83,10 +97,10 @@ def test_german_sentences(text: str, sentence: bool) -> None:
         ("The plan that the board approved is on the wall.", False),
     ],
 )
-def test_what_rests_on_another_sentence(text: str, rests: bool) -> None:
+def test_sentences_that_rest_on_another(text: str, rests: bool) -> None:
     assert rests_on_more(lowered(text), ENGLISH) is rests
 
 
-def test_what_rests_on_another_sentence_in_german() -> None:
+def test_german_sentences_that_rest_on_another() -> None:
     assert rests_on_more("damals sollten diese pumpen länger laufen.", GERMAN)
     assert not rests_on_more("es wurde ein neuer filter bestellt.", GERMAN)
