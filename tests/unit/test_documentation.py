@@ -121,8 +121,6 @@ _RIDDLING_NAME = re.compile(
     r"^ *def (test_(?:what|who|whom|whose|whoever|which|how|whether|of|nobody|none|odd|it|they)_\w*)",
     re.MULTILINE,
 )
-# These tests still have names and docstrings of the old form.
-_OLD_FORM = ("tests/unit/evidence/", "tests/unit/llm/test_extract_")
 
 
 def found_in(pattern: re.Pattern[str], folders: tuple[str, ...]) -> dict[str, list[str]]:
@@ -134,9 +132,7 @@ def found_in(pattern: re.Pattern[str], folders: tuple[str, ...]) -> dict[str, li
         if "node_modules" not in file.parts
     }
     assert len(files) > 250
-    return {
-        name: found for name, found in files.items() if found and not name.startswith(_OLD_FORM)
-    }
+    return {name: found for name, found in files.items() if found}
 
 
 def test_docstrings_begin_with_a_noun_or_a_verb() -> None:

@@ -24,6 +24,7 @@ _BREAKS = frozenset(";:–—") | {" - "}
 _ORDER = 4
 # The fewest words of an order that is understood alone.
 _WHOLE = 6
+_REPORT = 4
 # With so many words before it, "it" may stand for one of them, and "this".
 _NEAR, _FAR = 2, 3
 
@@ -61,6 +62,17 @@ def says_so(text: str, words: Vocabulary, *, speaker: bool = False) -> bool:
         ):
             subject = True
     return False
+
+
+def reports(text: str, words: Vocabulary) -> bool:
+    """Check for an entry of a list that says what its author did: "Released version 2 of the tool"."""
+    tokens = _TOKEN.findall(text)
+    return (
+        len(tokens) >= _REPORT
+        and _PAST.fullmatch(tokens[0].lower()) is not None
+        and tokens[1][0].isalnum()
+        and tokens[1].lower() not in words.prepositions
+    )
 
 
 def _begins_with_verb(first: str, words: Vocabulary) -> bool:

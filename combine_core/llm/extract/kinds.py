@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from combine_core.language import Language, lowered
-from combine_core.llm.extract.clauses import is_order, rests_on_more, says_so
+from combine_core.llm.extract.clauses import is_order, reports, rests_on_more, says_so
 from combine_core.llm.extract.due import due_date
 from combine_core.llm.extract.quantities import has_quantity
 from combine_core.llm.extract.vocabulary import Vocabulary, vocabulary_of
@@ -88,6 +88,7 @@ _BEGINNING = re.compile(
     r"(?:\([A-Z]{2,3}\) )?[^\W_](?!\d?[:)] )"
     r"|\"[^\"]+\"|'[^']+'(?!\w)|“[^”]+”|„[^“”]+[“”]|«[^»]+»"
 )
+_WHOLE_DECISION = 5
 # A question with its answer.
 _ANSWERED = re.compile(r"[^?(]{20,}\?\W* \w")
 _TWO_WORDS = re.compile(r"\W*\w++(?:[-'’]\w++)*+\W+\w")
@@ -231,6 +232,11 @@ def read_sentence(sentence: Sentence) -> Reading | None:
         return Reading(Kind.QUESTION)
     if (signs or section is Section.DECISION) and _is_decision(sentence, said, low, section, words):
         return Reading(Kind.DECISION)
+    # Below further titles of one decision, most sentences are about its details.
+    if words.commits.match(low) and any(
+        map(words.one_decision.fullmatch, map(lowered, sentence.block.headings))
+    ):
+        return Reading(Kind.DECISION)
     return _STATEMENTS[section is not Section.SUMMARY]
 
 
@@ -242,7 +248,12 @@ def is_clear(sentence: Sentence, kind: Kind) -> bool:
     if words.by_title.match(sentence.low):
         matter = matter_of(headings, sentence.language)
         return bool(matter) and not words.procedure.fullmatch(lowered(matter))
-    if sentence.first and (rests_on_more(sentence.low, words) or words.depends.match(sentence.low)):
+    # "Agreed to paint the hall" is whole.
+    opens = (
+        words.opens_decision.match(sentence.low) and len(sentence.low.split()) >= _WHOLE_DECISION
+    )
+    depends = words.depends.match(sentence.low) and not opens
+    if sentence.first and (rests_on_more(sentence.low, words) or depends):
         return False
     titled = section_of(headings[-1:], sentence.language) is Section.DECISION
     if titled or sentence.section is not Section.DECISION:
@@ -287,6 +298,8 @@ def _is_sentence(sentence: Sentence) -> bool:
     if block.columns or _LABELLED_FIGURE.search(text) or _UNSPACED.search(text):
         return True
     if block.kind is BlockKind.PARAGRAPH and is_order(text, sentence.words):
+        return True
+    if block.kind is BlockKind.LIST_ITEM and sentence.first and reports(text, sentence.words):
         return True
     return says_so(text, sentence.words, speaker=bool(block.speaker))
 
@@ -432,7 +445,7 @@ def _is_decision(
         # "Tom said that …" is what somebody said.
         return not (
             words.not_decided.search(low)
-            or _restricted(said, language)
+            or (_restricted(said, language) and not words.decides.search(low))
             or language.attribution.search(said)
             or (sentence.spoken and words.speech.search(low))
         )

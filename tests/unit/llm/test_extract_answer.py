@@ -328,6 +328,52 @@ def test_the_kind_that_an_earlier_step_gave_counts():
     assert wording(answer["open_questions"]) == ["The colour of the door."]
 
 
+def test_entries_below_done_are_statements_and_those_below_next_are_steps():
+    text = """# Weekly
+
+- Done:
+  - Released version 2 of the pump driver
+  - Based on the plan of May
+- Next:
+  - Merge the branch of the valve
+"""
+
+    answer = extract(schema_of(key_points=list_of(), next_steps=list_of()), text)
+
+    assert wording(answer["key_points"]) == ["Released version 2 of the pump driver"]
+    assert wording(answer["next_steps"]) == ["Merge the branch of the valve"]
+
+
+def test_commitments_below_a_part_of_a_decision_are_decisions():
+    text = """# Pump
+
+## Decision
+
+### Parts
+
+We will use a pump with two valves. A valve that leaks is replaced.
+"""
+
+    answer = extract(schema_of(decisions=list_of()), text)
+
+    assert wording(answer["decisions"]) == ["We will use a pump with two valves."]
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [
+        "Agreed to paint the northern hall in May",
+        "Beschluss: Weil es teurer als geplant war, beschließen wir eine Rückzahlung von 10 Euro.",
+    ],
+)
+def test_entries_of_minutes_that_open_with_a_decision_are_whole(decision):
+    text = f"# Hall\n\n- {decision}\n"
+
+    answer = extract(schema_of(decisions=list_of()), text)
+
+    assert wording(answer["decisions"]) == [decision]
+
+
 def test_a_statement_of_an_earlier_step_needs_no_block_around_it():
     evidence = [{"source": "S1", "line_from": 1, "line_to": 1, "quote": "x"}]
     row = {"text": "Endpoint: GET /health; Purpose: Liveness probe", "evidence": evidence}
@@ -433,7 +479,7 @@ def test_a_schema_that_cannot_be_used_is_refused(schema):
         {"anyOf": [{"type": "null"}]},
     ],
 )
-def test_odd_schemas_end(schema):
+def test_unusual_schemas_end(schema):
     json.loads(complete(schema, NOTES).text)
 
 
@@ -477,7 +523,7 @@ The pump was made in the north.
     assert answer["open_questions"] == []
 
 
-def test_what_a_label_decides_may_take_two_sentences():
+def test_a_labelled_decision_may_take_two_sentences():
     text = (
         "Decision: The editors merge small changes. The list confirms each change."
         " The members need to look at the rest.\n\n"
@@ -499,7 +545,7 @@ def test_labels_in_bold_are_no_speakers():
     ]
 
 
-def test_of_a_talk_what_people_agree_on_comes_first():
+def test_agreement_comes_first_in_a_talk():
     talk = [
         f"Anna: The pump in hall {n} sounds as it did in the spring of last year." for n in range(9)
     ]
@@ -554,7 +600,7 @@ def test_reasons_below_the_title_of_one_decision_are_no_decisions():
     ]
 
 
-def test_of_a_row_the_requirement_counts_and_not_its_longer_reasons():
+def test_the_requirement_of_a_row_counts_and_not_its_longer_reasons():
     rows = "".join(
         f"| R{n} | The pump shall stop within {n} seconds. | "
         "A pump that must not stop at once may harm people, so the time has to be bounded. |\n"
@@ -604,7 +650,7 @@ def test_a_decision_on_this_stands_with_what_this_is():
     assert decisions_in(text) == [text]
 
 
-def test_of_a_list_sentences_are_shown_rather_than_fragments():
+def test_sentences_of_a_list_are_shown_rather_than_fragments():
     points = extract(
         schema_of(key_points=list_of()),
         "- The hall is closed for repairs until the end of May.\n- posters for the hall\n- A weekly call\n",
@@ -640,7 +686,7 @@ def test_an_agenda_announces_what_stands_elsewhere():
     assert len(brief["key_points"]) == 2
 
 
-def test_what_a_template_asks_for_is_no_task():
+def test_placeholders_of_a_template_are_no_tasks():
     text = "1. _Send a note to the board_\n1. Open the valve\n"
     assert wording(extract(BRIEF, text)["next_steps"]) == ["Open the valve"]
 
@@ -668,7 +714,7 @@ def test_details_below_the_title_of_one_decision_are_no_decisions():
     ) == ["Use the new pump in all halls."]
 
 
-def test_of_thoughts_written_down_only_the_clear_ones_are_statements():
+def test_only_clear_thoughts_are_statements():
     aloud = (
         "I think the pump is fine... maybe.\n\nHm, the valve could be better.\n\n"
         "The filter is old.\n\nNot sure what I would do?\n"

@@ -102,7 +102,7 @@ def few_items(monkeypatch):
 
 
 @pytest.mark.usefixtures("few_items")
-def test_of_a_large_source_the_most_telling_sentences_are_kept():
+def test_the_most_telling_sentences_of_a_large_source_are_kept():
     text = notes(4_000) + "\n\nWe agreed to pay 5,000 EUR by Friday.\n\n" + notes(4_000, seed=3)
 
     found = items.items_of_materials([Material("S1", "id", "n", text)], lambda: None)
@@ -131,7 +131,7 @@ def test_the_same_sentence_is_one_item_with_each_of_its_places():
     assert item.fields["speaker"] == "Anna"
 
 
-def test_of_two_cells_the_first_says_what_the_second_is_about():
+def test_the_first_of_two_cells_says_what_the_second_is_about():
     text = (
         "| Term | Meaning |\n| --- | --- |\n| Pipe | A queue that is used to receive messages. |\n"
     )

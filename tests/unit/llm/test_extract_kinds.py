@@ -264,12 +264,12 @@ def test_owner_and_due_date_of_an_action(text, owner, due):
     assert (reading.kind, reading.owner, reading.due) == (Kind.ACTION, owner, due)
 
 
-def test_of_a_message_under_actions_the_speaker_is_the_owner():
+def test_the_speaker_of_a_message_under_actions_is_the_owner():
     reading = read("runbook, 3 May", kind=BlockKind.MESSAGE, speaker="Tom", done=False)
     assert (reading.kind, reading.owner, reading.due) == (Kind.ACTION, "Tom", "3 May")
 
 
-def test_what_is_done_is_no_action():
+def test_finished_tasks_are_no_actions():
     assert kind_of("Rotate the keys", section=Section.ACTION, done=True) is not None
     assert kind_of("Call the vendor by Friday", done=True) is not Kind.ACTION
 
@@ -365,7 +365,7 @@ def test_a_discussion_holds_no_open_question_and_few_decisions():
         ("Any objections to closing the gate? No objections", True),
     ],
 )
-def test_what_stands_alone(text, alone):
+def test_sentences_that_stand_alone(text, alone):
     block = Block(BlockKind.PARAGRAPH, 0, 0)
     sentence = Sentence(text, block, Section.OTHER, ENGLISH, first=True, last=True)
     assert stands_alone(sentence) is alone

@@ -1,4 +1,4 @@
-"""What extract chooses of paragraphs without headings depends on the sentences, not on their order."""
+"""The choice from paragraphs without headings depends on the sentences, not on their order."""
 
 import json
 
