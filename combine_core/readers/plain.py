@@ -57,7 +57,7 @@ _SAVED = re.compile(
 )
 # A log of IRC: "13:02 < anna> The pump leaks". Other lines say who joined or waves.
 _LOGGED = re.compile(
-    r"^\[?(?:\d{4}-\d\d-\d\d[ T])?(?P<time>\d{1,2}:\d\d(?::\d\d)?)\]?[ \t]+"
+    r"^\[?(?:\d{4}-\d\d-\d\d[ T])?(?P<time>\d{1,2}:\d\d(?::\d\d)?)(?:\.\d+)?Z?\]?[ \t]+"
     r"<[ @+%~&]?(?P<name>[^\s<>]{1,40})>[ \t]+(?P<words>.*)",
     re.MULTILINE,
 )

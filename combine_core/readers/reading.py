@@ -125,6 +125,8 @@ def _is_head(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
         return False
     if any(cell.endswith((":", ".")) and not _YEAR.search(cell) for cell in first):
         return False
+    if any("://" in cell for cell in first):
+        return False
     return not any(
         _DIGITS.search(cell)
         and not _YEAR.fullmatch(cell)

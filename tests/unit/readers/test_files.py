@@ -296,6 +296,7 @@ def test_a_table_without_a_head_and_an_apostrophe() -> None:
         ("2026-05-03,Meeting\n2026-05-04,Visit\n", False),
         ("Name:,Anna\nTown:,Bern\n", False),
         ("anna@example.org,Chair\nben@example.org,Clerk\n", False),
+        ("A1,A pump,See https://example.org/pump\nA2,A valve,\n", False),
     ],
 )
 def test_the_header_row_names_the_columns(rows: str, head: bool) -> None:
@@ -605,6 +606,12 @@ def test_a_log_of_irc() -> None:
         ("anna", "13:02"),
         ("ben", "13:02"),
     ]
+
+
+def test_a_log_of_irc_with_times_in_utc() -> None:
+    log = "[2026-09-20T14:59:13.301Z]\t<anna>\tThe pump leaks.\n[2026-09-20T15:00:02Z] <ben> Since May\n"
+    reading = read("txt", log.encode())
+    assert shown(reading) == [("message", "The pump leaks."), ("message", "Since May")]
 
 
 def test_a_table_of_titles_and_values_has_no_head() -> None:
