@@ -34,10 +34,14 @@ _OPAQUE_STOP = re.compile(
 )
 _STOPS = str.maketrans(".?!", "___")
 _DAY = re.compile(r"(?:^|\s)\d{1,2}\.\s*$")
-# "Der 1. Vorsitzende" goes on.
+# "Der 1. Vorsitzende" and "in der 2. und 3. Zeile" go on.
 _GERMAN_ORDINAL = re.compile(
-    r"(?<!\w)(?:de[rmns]|die|das|zu[mr]|vom|[ai]m|beim)\s\d{1,2}\.\s*$", re.IGNORECASE
+    r"(?<!\w)(?:de[rmns]|die|das|zu[mr]|vom|[ai]m|beim)(?:\s\d{1,2}\.?(?:,|\s(?:und|oder|bis)))?\s\d{1,2}\.\s*$",
+    re.IGNORECASE,
 )
+# "1. a pump, 2. a valve" goes on.
+_LISTED_FIRST = re.compile(r"[^\W\d_]:?\s1\.\s*$")
+_LISTED = re.compile(r"[,;]\s(?P<number>\d{1,2})\.\s*$")
 _MONTH = re.compile(
     r"(?:Jan|Feb|Mär|Mar|Apr|Mai|May|Jun|Jul|Aug|Sep|Okt|Oct|Nov|De[zc])\w*", re.IGNORECASE
 )
@@ -193,6 +197,11 @@ def _is_ordinal(window: str, end: int, language: Language) -> bool:
     """Check whether a number with a full stop ends there, and no sentence: "1. Oktober"."""
     if _DAY.search(window, max(0, end - 6), end) is None:
         return False
-    if language.code == "de" and _GERMAN_ORDINAL.search(window, max(0, end - 12), end):
+    if _LISTED_FIRST.search(window, max(0, end - 8), end) and ", 2. " in window[end:]:
+        return True
+    listed = _LISTED.search(window, max(0, end - 8), end)
+    if listed and f"{int(listed['number']) - 1}. " in window[:end]:
+        return True
+    if language.code == "de" and _GERMAN_ORDINAL.search(window, max(0, end - 20), end):
         return True
     return _MONTH.match(window, end) is not None

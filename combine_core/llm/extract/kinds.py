@@ -89,6 +89,8 @@ _BEGINNING = re.compile(
     r"|\"[^\"]+\"|'[^']+'(?!\w)|“[^”]+”|„[^“”]+[“”]|«[^»]+»"
 )
 _WHOLE_DECISION = 5
+# The fewest words of a row that is a record, whose columns have no names.
+_RECORD = 5
 # A question with its answer.
 _ANSWERED = re.compile(r"[^?(]{20,}\?\W* \w")
 _TWO_WORDS = re.compile(r"\W*\w++(?:[-'’]\w++)*+\W+\w")
@@ -295,6 +297,8 @@ def stands_alone(sentence: Sentence) -> bool:
 def _is_sentence(sentence: Sentence) -> bool:
     """Check that the words state something, and do not only name it: "Michael Guzman, District C"."""
     text, block = sentence.text, sentence.block
+    if block.kind is BlockKind.TABLE_ROW and len(text.split()) >= _RECORD:
+        return True
     if block.columns or _LABELLED_FIGURE.search(text) or _UNSPACED.search(text):
         return True
     if block.kind is BlockKind.PARAGRAPH and is_order(text, sentence.words):

@@ -60,6 +60,8 @@ def test_notes_on_separate_lines_stay_separate() -> None:
         "Der stellv. Vorsitzende kauft einen Tresor.",
         "Wir treffen uns am 3. Donnerstag im Monat.",
         "Der 1. Vorsitzende kauft einen Tresor, und die Wahl war am 3. Mai.",
+        "Die Chips haben in der 2. und 3. Zeile andere Buchstaben.",
+        "Die Server stehen bei 1. Hetzner in Falkenstein, 2. Anna im Keller.",
         "See `a. B? c!` and ../x/README.md at https://a.example/b.c?d here.",
         "Zu den Wahlen bzgl. der Satzung wurde nichts gesagt.",
     ],
