@@ -7,6 +7,7 @@ from combine_core.language.language import (
     language_named,
     language_of,
     lowered,
+    month_names,
 )
 from combine_core.language.sentences import plain_text, sentence_spans, silenced_at
 
@@ -17,6 +18,7 @@ __all__ = [
     "language_named",
     "language_of",
     "lowered",
+    "month_names",
     "plain_text",
     "sentence_spans",
     "silenced_at",

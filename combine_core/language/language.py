@@ -295,9 +295,14 @@ def language_named(code: str) -> Language:
 @cache
 def labels() -> frozenset[str]:
     """Return the words before a colon that name no speaker, in any language."""
-    months = {month for language in _languages() for month in language.months}
-    months -= {"april", "may", "mai", "june", "august", "jan"}  # first names
-    return frozenset(months).union(*(language.labels for language in _languages()))
+    months = month_names() - {"april", "may", "mai", "june", "august", "jan"}  # first names
+    return months.union(*(language.labels for language in _languages()))
+
+
+@cache
+def month_names() -> frozenset[str]:
+    """Return the names of months and their short forms, in lower case, in any language."""
+    return frozenset(month for language in _languages() for month in language.months)
 
 
 @cache

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from combine_core.language import labels, plain_text
+from combine_core.language import labels, month_names, plain_text
 from combine_core.readers.block import Block, BlockKind
 
 if TYPE_CHECKING:
@@ -113,6 +113,8 @@ class _Reader:
         # To look at lines with a colon alone takes a tenth of the time.
         named = (_SPEAKER.match(line) for line in text.split("\n") if ":" in line)
         self._names = Counter(match["name"].casefold() for match in named if match)
+        # "Jan" is a month where "Feb" is a label, too.
+        self._lists_months = not self._names.keys().isdisjoint(month_names() & labels())
         self._lone_names = Counter(match["name"] for match in _NAME_ALONE.finditer(text))
         self._path: list[tuple[int, str]] = []
         self._lead = ""
@@ -267,6 +269,8 @@ class _Reader:
             return False
         words = match["name"].split()
         if words[-1].rpartition("-")[2].rstrip(".").lower() in labels():
+            return False
+        if self._lists_months and match["name"].lower() in month_names():
             return False
         if len(words) > 1 and words[0].lower() in labels() and words[-1].islower():
             return False  # "Action point"

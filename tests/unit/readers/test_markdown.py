@@ -151,3 +151,11 @@ def test_a_heading_needs_no_space() -> None:
         (BlockKind.PARAGRAPH, ("TOP 5. Keys",)),
         (BlockKind.PARAGRAPH, ("TOP 5. Keys",)),
     ]
+
+
+def test_months_of_a_list_are_no_speakers() -> None:
+    months = read_blocks("- Jan: 400 visitors\n- Feb: 300 visitors\n")
+    people = read_blocks("Jan: The pump leaks.\n\nTom: Since May.\n")
+
+    assert [block.speaker for block in months] == ["", ""]
+    assert [block.speaker for block in people] == ["Jan", "Tom"]
