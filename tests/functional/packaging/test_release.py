@@ -24,7 +24,8 @@ from tests.functional.packaging.installation import ROOT, commands_of
 
 BIN = Path(sys.executable).parent
 # `make check` takes longer on a busy machine.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+# A release runs the checks of the whole project, which take ten minutes on a busy machine.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 class Clone:
