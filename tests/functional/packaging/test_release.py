@@ -23,8 +23,7 @@ from tests.functional.migrations.test_undo import ADDED
 from tests.functional.packaging.installation import ROOT, commands_of
 
 BIN = Path(sys.executable).parent
-# `make check` takes longer on a busy machine.
-# A release runs the checks of the whole project, which take ten minutes on a busy machine.
+# A release runs `make check`, which takes ten minutes on a busy machine.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
