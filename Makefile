@@ -31,7 +31,7 @@ help: ## list the commands
 
 .PHONY: run
 run: $(VENV)/.installed ## start the service with its database on http://localhost:8000 (PORT=8123 for another port)
-	@exec $(BIN)/python deploy/serve.py $(INI)
+	@exec $(BIN)/python deploy/pserve.py $(INI)
 
 .PHONY: test
 test: $(VENV)/.installed-test ## run the whole suite with its own PostgreSQL server

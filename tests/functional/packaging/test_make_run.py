@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 NEEDED = ("Makefile", "setup.py", "pyproject.toml", "constraints.txt", "combine_health/version.py")
 PYTHON = """#!/bin/sh
 if [ "$3" = install ]; then echo "pip: $*"; exit ${STATUS:-0}; fi
-if [ "$1" = deploy/serve.py ]; then echo "pserve: $2"; fi
+if [ "$1" = deploy/pserve.py ]; then echo "pserve: $2"; fi
 """
 
 
@@ -71,7 +71,7 @@ def test_ctrl_c_while_python_imports_modules_shows_no_traceback(tmp_path: Path) 
         "import time\nprint('importing', flush=True)\ntime.sleep(60)\n"
     )
     run = subprocess.Popen(
-        [sys.executable, ROOT / "deploy" / "serve.py", "development.ini"],
+        [sys.executable, ROOT / "deploy" / "pserve.py", "development.ini"],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
