@@ -137,7 +137,8 @@ def read_module(
     overlay: dict[str, Any] = {}
     server_overlay: dict[str, Any] = {}
     variables = {**sources.env_file, **sources.environ}
-    for one in [row.declared for row in module.resolve(sources.ini, variables, server)]:
+    rows_with_file = module.resolve(sources.ini, variables, server) if sources.env_file else ()
+    for one in [row.declared for row in rows_with_file]:
         value = sources.env_file.get(one.variable, "")
         if value and not sources.environ.get(one.variable):
             (overlay if one.section == APPLICATION else server_overlay)[one.name] = value
