@@ -78,19 +78,17 @@ class Pool:
 
     def _score(self, criterion: Criterion, mixed: bool, item: Item, stems: frozenset[str]) -> float:
         theme = 0.5 * min(len(stems & self._themes), _FULL_OF_THEMES) / _FULL_OF_THEMES
+        counts = item.kind is not Kind.NUMBER or item.weight > 0
         if criterion.kind is not None:
             bonus = 0.5 * sum(name in item.fields for name in ("owner", "due"))
-            fits = item.kind is criterion.kind and (item.kind is not Kind.NUMBER or item.weight)
-            return 1 + theme + bonus if fits else 0.0
+            return 1 + theme + bonus if item.kind is criterion.kind and counts else 0.0
         if criterion.words and not criterion.general:
             wanted = {item.language.stem(word) for word in criterion.words}
             rarity = sum(
                 math.log(1 + len(self._items) / self._frequency[stem]) for stem in stems & wanted
             )
             return rarity + 0.1 * item.weight if rarity else 0.0
-        if mixed and item.kind not in (Kind.STATEMENT, Kind.NUMBER):
-            return 2 + theme
-        if mixed and item.kind is Kind.NUMBER and item.weight:
+        if mixed and item.kind is not Kind.STATEMENT and counts:
             return 2 + theme
         if item.kind in (Kind.QUESTION, Kind.ACTION) or item.weight < FIT:
             return 0.0
