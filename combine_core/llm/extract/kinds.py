@@ -374,7 +374,7 @@ def needs_more(sentence: Sentence) -> bool:
 def _is_for_the_record(sentence: Sentence) -> bool:
     """Check that a number is no small talk, such as "we have five minutes left"."""
     return not sentence.spoken or (
-        any(map(str.isdigit, sentence.text)) is not None
+        any(map(str.isdecimal, sentence.text))
         and sentence.text.count(" ") > 2
         and stands_alone(sentence)
     )
@@ -589,8 +589,6 @@ def _owner(sentence: Sentence, said: str, low: str, label: re.Match[str] | None)
         return sentence.block.speaker
     before = low[: handle.start()].split()
     # "Contact @anna" says with whom.
-    return (
-        ""
-        if before and (before[-1] in words.full_verbs or before[-1] in words.prepositions)
-        else handle[0]
-    )
+    if before and (before[-1] in words.full_verbs or before[-1] in words.prepositions):
+        return ""
+    return handle[0]

@@ -435,6 +435,7 @@ def test_small_counts_and_scraps_of_a_talk_are_no_numbers():
     assert kind_of("The draft can be split into 2 parts then.", **spoken) is Kind.STATEMENT
     assert kind_of("Only 3 issues.", **spoken) is Kind.STATEMENT
     assert kind_of("The draft has 12 issues left.", **spoken) is Kind.NUMBER
+    assert kind_of("The repair of the pump takes six weeks.", **spoken) is Kind.STATEMENT
     assert kind_of("The draft can be split into 2 parts then.") is Kind.NUMBER
 
 
