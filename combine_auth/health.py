@@ -10,6 +10,7 @@ sign-ins failed. It does not affect readiness, because users stay signed in duri
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pyramid.config import Configurator
@@ -97,12 +98,12 @@ def sign_in(registry: Registry) -> HealthResult:
             unreachable.append(f"{name}: {failure.detail}")
     for name, why in providers.hidden.items():
         facts[name] = {"offered": False, "why": why}
-    if collisions := _collisions(registry):
+    contradictions, collisions = _findings(registry)
+    if collisions:
         facts["one_address_twice"] = {
             "accounts": collisions,
             "remedy": REMEDIES["one_address_twice"],
         }
-    contradictions = _contradictions(registry)
     for kind, address in contradictions.items():
         facts[f"contradicts_{kind}"] = {"request": address, "remedy": REMEDIES_OF_ADDRESS[kind]}
 
@@ -134,23 +135,20 @@ def sign_in(registry: Registry) -> HealthResult:
     return HealthResult.healthy(detail, **facts)
 
 
-def _contradictions(registry: Registry) -> dict[Contradiction, str]:
-    """Return the requests that contradict PUBLIC_URL; empty without a database, which other checks report."""
-    try:
-        return recent_contradictions(registry)
-    except (LookupError, SQLAlchemyError):
-        return {}
+def _findings(registry: Registry) -> tuple[dict[Contradiction, str], list[str]]:
+    """Return the requests that contradict PUBLIC_URL, and the pairs of accounts that share an address.
 
-
-def _collisions(registry: Registry) -> list[str]:
-    """Return the pairs of accounts that share an address; empty without a database or a free connection."""
-    try:
-        if is_pool_in_use(registry):
-            return []
-        with session_factory(registry)() as session:
-            return [f"{one} and {other}" for one, other in colliding_emails(session)]
-    except (LookupError, SQLAlchemyError):
-        return []
+    Both are empty without a database, which other checks report, and without a free connection.
+    """
+    contradictions: dict[Contradiction, str] = {}
+    collisions: list[str] = []
+    # If the first query fails, the second is skipped: the check has no time to wait twice for a connection.
+    with suppress(LookupError, SQLAlchemyError):
+        contradictions = recent_contradictions(registry)
+        if not is_pool_in_use(registry):
+            with session_factory(registry)() as session:
+                collisions = [f"{one} and {other}" for one, other in colliding_emails(session)]
+    return contradictions, collisions
 
 
 def _facts(client: OidcClient, public_url: str, state: str) -> dict[str, object]:

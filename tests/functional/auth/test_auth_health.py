@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,16 @@ def test_the_doctor_names_the_fault(doctor, issuer):
     assert any(
         "microsoft.why: MICROSOFT_CLIENT_SECRET is still in quotes" in line for line in lines
     )
+
+
+@pytest.mark.slow
+def test_a_silent_database_does_not_hang_the_check_of_sign_in(doctor, issuer):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://combine:secret@127.0.0.1:{silent.getsockname()[1]}/combine"
+        status, lines = doctor({**issuer.environment(), "DATABASE_URL": url})
+    assert status != 0
+    assert any(line.startswith("database (ready, critical): failing") for line in lines)
+    assert "people sign in with Google" in lines
 
 
 def test_an_unreachable_provider_leaves_the_service_ready(make_app, issuer, monkeypatch):
