@@ -153,6 +153,16 @@ def test_a_heading_needs_no_space() -> None:
     ]
 
 
+def test_titles_of_entries_are_no_speakers() -> None:
+    incident = "Impact: no user could sign in.\nDuration: 47 minutes\nAI (Chen): add an alert\n"
+    minutes = "- Protokollführung: Anna\n- Nächster Schritt: Angebote einholen\n- Follow-up: Tom\n"
+    interview = "Interviewer: What broke?\n\nMaria Stage: The pump.\n"
+
+    assert not any(block.speaker for block in read_blocks(incident))
+    assert not any(block.speaker for block in read_blocks(minutes))
+    assert [block.speaker for block in read_blocks(interview)] == ["Interviewer", "Maria Stage"]
+
+
 def test_months_of_a_list_are_no_speakers() -> None:
     months = read_blocks("- Jan: 400 visitors\n- Feb: 300 visitors\n")
     people = read_blocks("Jan: The pump leaks.\n\nTom: Since May.\n")
