@@ -81,7 +81,6 @@ def includeme(config: Configurator) -> None:
     # The pages.
     config.include("combine_auth.sign_in")
     config.include("combine_auth.account.views")
-    config.include("combine_auth.administration.pages")
     config.include("combine_auth.tokens.page")
     config.include("combine_auth.tokens.api")
     config.include("combine_auth.clients.page")

@@ -21,9 +21,9 @@ from combine_auth.authentication import RANDOM, Authenticator, CredentialKind, P
 from combine_auth.cross_site import CsrfTokens
 from combine_auth.oauth_server.issued_tokens import find_access_token
 from combine_auth.oauth_server.model import OAuthGrant
-from combine_auth.sessions.model import BrowserSession
-from combine_auth.sessions.service import (
+from combine_auth.sessions import (
     ABSOLUTE_LIMIT,
+    BrowserSession,
     end_session_of_token,
     find_session,
     start_session,

@@ -30,7 +30,7 @@ from combine_auth.clients.authentication import Credentials, authenticate
 from combine_auth.clients.service import ClientRegistration, register_client
 from combine_auth.oauth_server.grants import create_grant
 from combine_auth.oauth_server.issued_tokens import save_tokens
-from combine_auth.sessions.service import start_session
+from combine_auth.sessions import start_session
 from combine_auth.settings import AuthSettings
 from combine_auth.tokens.format import ACCESS
 from combine_auth.tokens.service import create_token

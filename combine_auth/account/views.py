@@ -10,7 +10,7 @@ from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPConflict, HTTPNotFound, HTTPSeeOther
 from pyramid.security import forget
 
-from combine_auth.account.context import AccountViews, account_view, add_account_page
+from combine_auth.account import AccountViews, account_view, add_account_page
 from combine_auth.administration.service import (
     delete_user,
     follow_admin_subjects,
@@ -28,7 +28,7 @@ from combine_auth.identities.service import (
 )
 from combine_auth.oauth_server.grants import revoke_grants_of
 from combine_auth.openid import IdentityProvider, identity_providers
-from combine_auth.sessions.service import end_session, end_sessions_of, is_fresh, list_sessions
+from combine_auth.sessions import end_session, end_sessions_of, is_fresh, list_sessions
 from combine_auth.settings import AuthSettings
 from combine_auth.sign_in.flow import prepare_buttons
 from combine_auth.tokens.service import list_tokens, revoke_token

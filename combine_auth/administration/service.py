@@ -18,7 +18,7 @@ from combine_auth.identities.invitations import create_invitation
 from combine_auth.identities.model import LinkedIdentity
 from combine_auth.identities.service import end_invitations
 from combine_auth.oauth_server.grants import revoke_grants_of
-from combine_auth.sessions.service import end_sessions_of
+from combine_auth.sessions import end_sessions_of
 from combine_auth.tokens.scopes import FOR_ADMINISTRATORS
 from combine_auth.tokens.service import limit_tokens_of
 from combine_core.database import Page, paginate

@@ -1,10 +1,11 @@
-"""The API endpoints for administrators."""
+"""The API endpoints and the pages for administrators."""
 
 from __future__ import annotations
 
 import datetime
 import uuid
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from pyramid.authorization import Allow, Authenticated
 from pyramid.config import Configurator
@@ -13,6 +14,7 @@ from pyramid.httpexceptions import (
     HTTPForbidden,
     HTTPNoContent,
     HTTPNotFound,
+    HTTPSeeOther,
     HTTPUnauthorized,
 )
 
@@ -21,13 +23,19 @@ from combine_auth.audit.service import AuditFilter, list_events, show_event
 from combine_auth.failures import Refused
 from combine_auth.identities.service import verified_addresses
 from combine_core.users import Identity, User
+from combine_core.users.deletion import in_words
 from combine_core.web.endpoints import View, show_page
+from combine_core.web.paths import UUID_PATTERN
 
 Json = dict[str, Any]
 
+_LIST_PAGE = "combine_auth:administration/users.jinja2"
+_PAGE = "combine_auth:administration/user.jinja2"
+_ROWS = 50
+
 
 class Administration:
-    """The context of the endpoints, which only administrators may use (a route factory)."""
+    """The context of the endpoints and pages, which only administrators may use (a route factory)."""
 
     identity: Identity
 
@@ -40,6 +48,15 @@ class Administration:
             raise HTTPForbidden(message)
         self.identity = identity
         self.__acl__ = [(Allow, Authenticated, list(AdminPermission))]
+
+
+class AdministrationPage(Administration):
+    """The administration as a route factory of pages."""
+
+    path_variables: ClassVar = {"user_id": UUID_PATTERN}
+
+
+# The API.
 
 
 def list_audit(request: Any) -> Json:
@@ -120,14 +137,6 @@ def end_sessions(request: Any) -> HTTPNoContent:
     return HTTPNoContent()
 
 
-def _user(request: Any) -> User:
-    user_id: uuid.UUID = request.openapi_validated.parameters.path["user_id"]
-    user = service.user_of_id(request.dbsession, user_id)
-    if user is None:
-        raise HTTPNotFound
-    return user
-
-
 def _show(user: User, *, address_verified: bool) -> Json:
     return {
         "id": user.id,
@@ -140,10 +149,81 @@ def _show(user: User, *, address_verified: bool) -> Json:
     }
 
 
+# The pages.
+
+
+def show_users(request: Any) -> dict[str, Any]:
+    """Render the users, newest first, or the one with the address ``?email=``."""
+    email, cursor = request.GET.get("email", "").strip(), request.GET.get("cursor")
+    page = service.page_of_users(request.dbsession, email=email or None, cursor=cursor, limit=_ROWS)
+    return {"page": page, "email": email, "cursor": cursor}
+
+
+def show_user(request: Any) -> dict[str, Any]:
+    return _page(request, _user(request))
+
+
+def disable(request: Any) -> dict[str, Any] | HTTPSeeOther:
+    return _change(request, service.disable_user)
+
+
+def enable(request: Any) -> dict[str, Any] | HTTPSeeOther:
+    return _change(request, service.enable_user)
+
+
+def delete(request: Any) -> dict[str, Any] | HTTPSeeOther:
+    return _change(request, service.delete_user, request.route_path("auth.users"))
+
+
+def _change(
+    request: Any, change: Callable[..., object], target: str | None = None
+) -> dict[str, Any] | HTTPSeeOther:
+    """Change the user, and redirect to ``target`` or to the same page, which otherwise shows the reason."""
+    user = _user(request)
+    try:
+        change(request.dbsession, user, request)
+    except Refused as refused:
+        return _page(request, user, str(refused))
+    return HTTPSeeOther(target or request.path)
+
+
+def _page(request: Any, user: User, refused: str | None = None) -> dict[str, Any]:
+    if refused is not None:
+        request.response.status_int = 409
+    plan = service.plan_deletion(request.dbsession, user)
+    return {"user": user, "goes": in_words(plan), "obstacle": plan.obstacle, "refused": refused}
+
+
+def _user(request: Any) -> User:
+    user = service.user_of_id(request.dbsession, uuid.UUID(request.matchdict["user_id"]))
+    if user is None:
+        raise HTTPNotFound
+    return user
+
+
 def includeme(config: Configurator) -> None:
-    """Add the endpoints if the application includes the API of combine_core."""
-    if not hasattr(config, "add_api_spec"):
-        return
+    """Add the pages, and the endpoints if the application includes the API of combine_core."""
+    if hasattr(config, "add_api_spec"):
+        _add_api(config)
+    read, write = AdminPermission.USERS_READ, AdminPermission.USERS_WRITE
+    config.add_endpoint(
+        "auth.users",
+        "/administration/users",
+        View("GET", show_users, read, renderer=_LIST_PAGE),
+        factory=AdministrationPage,
+    )
+    config.add_endpoint(
+        "auth.user",
+        "/administration/users/{user_id}",
+        View("GET", show_user, read, renderer=_PAGE),
+        View("POST", disable, write, form="disable", renderer=_PAGE),
+        View("POST", enable, write, form="enable", renderer=_PAGE),
+        View("POST", delete, write, form="delete", renderer=_PAGE),
+        factory=AdministrationPage,
+    )
+
+
+def _add_api(config: Configurator) -> None:
     config.add_api_spec("combine_auth:administration/openapi.yaml")
     for name, path, *views in (
         ("audit", "/audit", View("GET", list_audit, AdminPermission.AUDIT_READ)),

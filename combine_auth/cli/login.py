@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import secrets
+import stat
 import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 
-from combine_auth.cli import credentials
 from combine_auth.cli.remote import DeviceCodes, RemoteError, RemoteService
 from combine_auth.clients.built_in import CLI
 from combine_auth.tokens.scopes import PLAIN
@@ -17,6 +22,8 @@ _MIN_LIFETIME_S = 60
 _MAX_INTERVAL_S = 60
 # The wait after a request that cannot reach the service.
 _OUTAGE_WAIT_S = 10
+
+_FILE = "credentials.json"
 
 _url = click.argument("url", envvar="COMBINE_URL", required=False)
 
@@ -41,7 +48,7 @@ def login(url: str | None, scopes: tuple[str, ...], print_token: bool) -> None:
     The tokens are stored in a file that only you can read. URL may be omitted if you are signed in to exactly
     one service.
     """
-    stored = credentials.load()
+    stored = load_tokens()
     service = RemoteService(_choose_origin(url, stored))
     try:
         if print_token:
@@ -58,7 +65,7 @@ def login(url: str | None, scopes: tuple[str, ...], print_token: bool) -> None:
         raise click.ClickException(_explain(error, service)) from error
     _store(service, stored, tokens)
     click.echo(
-        f"You are signed in to {service.origin}. The tokens are in {credentials.path()}.", err=True
+        f"You are signed in to {service.origin}. The tokens are in {tokens_path()}.", err=True
     )
 
 
@@ -69,7 +76,7 @@ def login(url: str | None, scopes: tuple[str, ...], print_token: bool) -> None:
 )
 def logout(url: str | None, forget: bool) -> None:
     """Sign out of the service at URL: revoke and delete the stored tokens."""
-    stored = credentials.load()
+    stored = load_tokens()
     service = RemoteService(_choose_origin(url, stored))
     tokens = stored.pop(service.origin, None)
     if tokens is None:
@@ -82,11 +89,11 @@ def logout(url: str | None, forget: bool) -> None:
                 f"The tokens could not be revoked: {error} Try again, or run with --forget and"
                 f" revoke {CLI} on your account page."
             ) from error
-    credentials.save(stored)
+    save_tokens(stored)
     click.echo(f"You are signed out of {service.origin}.", err=True)
 
 
-def _choose_origin(url: str | None, stored: dict[str, credentials.StoredTokens]) -> str:
+def _choose_origin(url: str | None, stored: dict[str, StoredTokens]) -> str:
     if url is not None:
         return url
     if len(stored) == 1:
@@ -114,11 +121,9 @@ def _wait(service: RemoteService, codes: DeviceCodes) -> dict[str, Any]:
                 raise RemoteError("expired_token", "") from error
 
 
-def _store(
-    service: RemoteService, stored: dict[str, credentials.StoredTokens], tokens: dict[str, Any]
-) -> str:
+def _store(service: RemoteService, stored: dict[str, StoredTokens], tokens: dict[str, Any]) -> str:
     try:
-        new_tokens = credentials.StoredTokens(
+        new_tokens = StoredTokens(
             str(tokens["access_token"]),
             str(tokens["refresh_token"]),
             time.time() + int(tokens["expires_in"]),
@@ -126,11 +131,11 @@ def _store(
         )
     except (KeyError, ValueError, TypeError) as error:
         raise click.ClickException(f"The response of {service.origin} has no tokens.") from error
-    credentials.save({**stored, service.origin: new_tokens})
+    save_tokens({**stored, service.origin: new_tokens})
     return new_tokens.access_token
 
 
-def _valid_token(service: RemoteService, stored: dict[str, credentials.StoredTokens]) -> str:
+def _valid_token(service: RemoteService, stored: dict[str, StoredTokens]) -> str:
     tokens = stored.get(service.origin)
     if tokens is None:
         raise click.ClickException(f"You are not signed in. Run: combine login {service.origin}")
@@ -147,3 +152,58 @@ def _explain(error: RemoteError, service: RemoteService) -> str:
         "invalid_client": "An operator of the service has disabled this command.",
     }
     return messages.get(error.code, str(error))
+
+
+# The file with the tokens, which only its owner can read.
+
+
+@dataclass(frozen=True)
+class StoredTokens:
+    """The tokens for one service; ``expires_at`` is in seconds since the epoch."""
+
+    access_token: str
+    refresh_token: str
+    expires_at: float
+    scope: str
+
+
+def tokens_path() -> Path:
+    """Return the path of the file: ``~/.config/combine/credentials.json`` on Linux."""
+    return Path(click.get_app_dir("combine")) / _FILE
+
+
+def load_tokens() -> dict[str, StoredTokens]:
+    """Return the stored tokens by the origin of the service. Rejects a file that others can read."""
+    file = tokens_path()
+    try:
+        mode = file.stat().st_mode
+        text = file.read_text("utf-8")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise click.ClickException(f"{file} cannot be read: {error.strerror}.") from error
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise click.ClickException(f"Others can read {file}. Run: chmod 600 {file}")
+    try:
+        return {origin: StoredTokens(**tokens) for origin, tokens in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        message = f"{file} is damaged. Remove it and sign in again: combine login URL"
+        raise click.ClickException(message) from error
+
+
+def save_tokens(tokens_by_origin: dict[str, StoredTokens]) -> None:
+    """Replace the file. It is created with permissions for its owner only."""
+    file = tokens_path()
+    temporary = file.with_name(f".{_FILE}.{secrets.token_hex(8)}")
+    text = json.dumps(
+        {origin: asdict(tokens) for origin, tokens in tokens_by_origin.items()}, indent=2
+    )
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        temporary.replace(file)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise click.ClickException(f"{file} cannot be written: {error.strerror}.") from error

@@ -9,7 +9,7 @@ from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from sqlalchemy import select
 
-from combine_auth.account.context import AccountViews, account_view, add_account_page
+from combine_auth.account import AccountViews, account_view, add_account_page
 from combine_auth.audit import Action
 from combine_auth.clients.model import OAuthClient
 from combine_auth.clients.service import (

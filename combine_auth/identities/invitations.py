@@ -25,7 +25,7 @@ from combine_auth.identities.service import (
     list_identities,
     verified_addresses,
 )
-from combine_auth.sessions.model import BrowserSession
+from combine_auth.sessions import BrowserSession
 from combine_core.users import User, list_roles
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ from pyramid.exceptions import ConfigurationError
 from pyramid.renderers import render_to_response
 from pyramid.response import Response
 
-from combine_auth.limits.limiter import RULES, Limiter, RateLimited, client_key, rules
-from combine_auth.limits.storage import make_storage
+from combine_auth.limits.limiter import RULES, Limiter, RateLimited, client_key, make_storage, rules
 from combine_auth.settings import AuthSettings
 from combine_core.web import SecretPresented
 from combine_core.web.problems import MEDIA_TYPE, ProblemError, problem_document

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 
-from combine_auth.account.context import AccountViews, account_view, add_account_page
+from combine_auth.account import AccountViews, account_view, add_account_page
 from combine_auth.audit import Action
 from combine_auth.clients.service import owner_of
 from combine_auth.limits import check_limit, hit_limit

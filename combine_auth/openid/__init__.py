@@ -1,7 +1,7 @@
 """OpenID Connect: identity providers, a client for each, and the verification of ID tokens.
 
 It uses neither sessions nor tables. :func:`identity_providers` returns the clients of an application.
-:mod:`combine_auth.openid.plugins` explains how a package adds a provider. The client
+:mod:`combine_auth.oidc` explains how a package adds a provider. The client
 (:mod:`combine_auth.openid.client`) takes 20 MB, so it is imported only if a provider is configured.
 """
 
@@ -10,9 +10,9 @@ from __future__ import annotations
 from pyramid.config import Configurator
 
 from combine_auth.openid.identity_provider import IdentityProvider, redirect_uri
-from combine_auth.openid.plugins import hookimpl
 from combine_auth.openid.providers import (
     REGISTRY_KEY,
+    hookimpl,
     identity_providers,
     make_identity_providers,
 )

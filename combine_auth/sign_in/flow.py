@@ -25,7 +25,7 @@ from combine_auth.identities.invitations import accept_invitation, account_of, i
 from combine_auth.identities.service import confirm, link, sign_in
 from combine_auth.limits import check_limit
 from combine_auth.openid import identity_providers, redirect_uri
-from combine_auth.sessions.service import end_sessions_of, is_fresh
+from combine_auth.sessions import end_sessions_of, is_fresh
 from combine_auth.settings import AuthSettings
 from combine_auth.sign_in.attempts import (
     Attempt,

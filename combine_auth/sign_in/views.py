@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
+import re
 from typing import Any
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.security import forget, remember
+from sqlalchemy.orm import Session
 
 from combine_auth.audit import Action, record_request
 from combine_auth.authentication import CredentialKind
@@ -14,16 +17,24 @@ from combine_auth.failures import FailureCode, SignInFailure
 from combine_auth.identities.invitations import account_of, invited_user
 from combine_auth.limits import check_limit
 from combine_auth.openid import identity_providers
-from combine_auth.sessions.model import BrowserSession
+from combine_auth.sessions import BrowserSession
 from combine_auth.settings import AuthSettings, SignUp
 from combine_auth.sign_in.flow import client_of_path, prepare_buttons
-from combine_auth.sign_in.local import is_enabled, local_user, not_local_reason
 from combine_auth.sign_in.next_path import HOME, safe_next
 from combine_core.settings import CoreSettings, settings_of
+from combine_core.users import User, get_or_create_user
 from combine_core.web.forms import text_of
 
 logger = logging.getLogger(__name__)
 
+LOCAL_EMAIL = "local@localhost"
+
+# Each of these headers shows that a proxy forwarded the request.
+_PROXY_HEADERS = re.compile(
+    "HTTP_(FORWARDED|X_FORWARDED_.*|X_REAL_IP|X_CLIENT_IP|X_CLUSTER_CLIENT_IP|TRUE_CLIENT_IP"
+    "|CF_CONNECTING_IP|VIA)"
+)
+_HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:[0-9]*)?")
 _OUTDATED = "Nothing was done, because you signed in or out in another tab. Press the button again."
 
 
@@ -127,3 +138,44 @@ def sign_out(request: Any) -> Any:
     query = {"signed_out": provider} if provider else None
     location = request.route_path("auth.sign_in", _query=query)
     return HTTPSeeOther(location=location, headers=forget(request))
+
+
+# The local sign-in for development, which accepts only requests from this machine.
+
+
+def is_enabled(request: Any) -> bool:
+    registry = request.registry
+    return (
+        settings_of(registry, AuthSettings).local_sign_in
+        and settings_of(registry, CoreSettings).is_development
+    )
+
+
+def not_local_reason(request: Any) -> str | None:
+    """Return the reason why the request is not local; ``None`` if it comes from this machine."""
+    environ = request.environ
+    if not _is_loopback(environ.get("REMOTE_ADDR", "")):
+        return "This request came from another machine."
+    if any(_PROXY_HEADERS.fullmatch(name) for name in environ):
+        return "This request came through a proxy."
+    # Another site may resolve its own name to 127.0.0.1 and make the browser send requests here
+    # (DNS rebinding). The Host header then contains the name of that site.
+    host = _HOST.fullmatch(environ.get("HTTP_HOST", ""))
+    if host is None or not (host["host"].lower() == "localhost" or _is_loopback(host["host"])):
+        return "This request was not for localhost."
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    # A dual-stack socket shows an IPv4 client as ::ffff:127.0.0.1.
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def local_user(session: Session) -> User:
+    """Return the local user, who is not an administrator. The first call creates it."""
+    return get_or_create_user(session, LOCAL_EMAIL, "Local developer")

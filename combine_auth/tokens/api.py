@@ -14,9 +14,8 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from combine_auth.audit import Action, record_request
 from combine_auth.limits import check_limit
 from combine_auth.tokens.format import PREFIX
-from combine_auth.tokens.leaked import revoke_leaked
 from combine_auth.tokens.model import PersonalAccessToken
-from combine_auth.tokens.service import list_tokens, revoke_token
+from combine_auth.tokens.service import list_tokens, revoke_leaked, revoke_token
 from combine_core.web.endpoints import View
 
 logger = logging.getLogger(__name__)

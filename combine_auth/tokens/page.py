@@ -9,7 +9,7 @@ from typing import Any
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 
-from combine_auth.account.context import AccountViews, account_view, add_account_page
+from combine_auth.account import AccountViews, account_view, add_account_page
 from combine_auth.audit import Action
 from combine_auth.failures import Refused
 from combine_auth.tokens.format import PREFIX

@@ -18,7 +18,7 @@ from combine_auth.identities.invitations import create_invitation
 from combine_auth.identities.model import LinkedIdentity
 from combine_auth.oauth_server.devices import save_device
 from combine_auth.oauth_server.grants import create_grant
-from combine_auth.sessions.service import start_session
+from combine_auth.sessions import start_session
 from combine_auth.tokens.service import create_token
 from combine_core.database import engine_of, session_factory
 from combine_core.users import Membership, Role, User, get_or_create_user

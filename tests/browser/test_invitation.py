@@ -11,7 +11,7 @@ if shutil.which("chromium") is None:
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from combine_auth.sessions.service import start_session
+from combine_auth.sessions import start_session
 from combine_core.projects import create_project
 from combine_core.users import get_or_create_user
 

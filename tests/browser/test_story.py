@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from combine_auth.sessions.service import start_session
+from combine_auth.sessions import start_session
 from combine_core.projects import create_project
 from combine_core.users import Membership, Role, get_or_create_user
 from tests.story import (

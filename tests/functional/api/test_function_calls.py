@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from webtest import TestApp
 
-from combine_auth.sessions.service import start_session
+from combine_auth.sessions import start_session
 from combine_core.database import pool, session_factory
 from tests.functional.conftest import make_client
 

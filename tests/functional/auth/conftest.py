@@ -15,7 +15,7 @@ from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 from webtest import TestApp
 
-from combine_auth.sessions.service import start_session
+from combine_auth.sessions import start_session
 from combine_auth.settings import AuthSettings
 from combine_auth.tokens.service import create_token
 from combine_core.database import engine_of, session_factory

@@ -123,7 +123,7 @@ def test_administrators_cannot_disable_themselves(root):
 
 
 def test_all_sessions_of_a_user_are_ended(app, root, ann, testapp):
-    from combine_auth.sessions.service import start_session
+    from combine_auth.sessions import start_session
 
     with session_factory(app.registry).begin() as session:
         cookies = [start_session(session, ann.user_id) for _ in range(2)]

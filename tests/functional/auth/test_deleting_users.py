@@ -11,7 +11,7 @@ from webtest import TestApp
 from combine_auth.administration.service import delete_user
 from combine_auth.clients.service import ClientRegistration, register_client
 from combine_auth.failures import Refused
-from combine_auth.sessions.service import start_session
+from combine_auth.sessions import start_session
 from combine_core.database import session_factory
 from combine_core.llm import providers_of
 from combine_core.projects import create_project

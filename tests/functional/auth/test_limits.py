@@ -13,7 +13,7 @@ from webtest import TestApp
 
 from combine_auth.limits import RULES, Limiter, RateLimited, check_limit
 from combine_auth.limits import limiter as limiter_module
-from combine_auth.limits.storage import make_storage
+from combine_auth.limits.limiter import make_storage
 from combine_auth.settings import AuthSettings
 from combine_core.settings import SETTINGS_KEY, CoreSettings, load_all
 from tests.conftest import free_port

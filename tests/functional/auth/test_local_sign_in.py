@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from combine_auth.sign_in.local import EMAIL
+from combine_auth.sign_in.views import LOCAL_EMAIL as EMAIL
 from tests.functional.auth.conftest import COOKIE, DEVELOPMENT, PRODUCTION
 from tests.functional.auth.test_session import NOBODY
 

@@ -5,7 +5,7 @@ import socket
 import pytest
 from webtest import TestApp
 
-from combine_auth.sessions.service import start_session
+from combine_auth.sessions import start_session
 from combine_core.database import session_factory
 
 REQUIRED = {

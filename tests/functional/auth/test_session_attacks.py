@@ -10,7 +10,7 @@ from sqlalchemy import text
 from webtest import TestApp
 
 from combine_auth.administration.service import disable_user, grant_admin, revoke_admin
-from combine_auth.sessions.service import end_sessions_of
+from combine_auth.sessions import end_sessions_of
 from combine_auth.settings import AuthSettings
 from combine_core.database import engine_of, session_factory
 from combine_core.settings import SETTINGS_KEY, CoreSettings, load_all

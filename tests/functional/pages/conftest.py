@@ -14,7 +14,7 @@ from sqlalchemy.orm import undefer
 from webtest import TestApp, TestResponse
 from webtest.forms import Form
 
-from combine_auth.sessions.service import start_session
+from combine_auth.sessions import start_session
 from combine_core.app import main
 from combine_core.database import engine_of, session_factory
 from combine_core.documents import DocumentVersion, Origin, write_version

@@ -6,9 +6,7 @@ import pytest
 from limits import parse
 
 from combine_auth.limits import RULES, Limiter, RateLimited, client_key
-from combine_auth.limits import storage as memory_module
-from combine_auth.limits.limiter import rules
-from combine_auth.limits.storage import MemoryStorage
+from combine_auth.limits.limiter import MemoryStorage, rules
 from combine_auth.setting_values import LIMITED
 
 
@@ -25,7 +23,6 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(memory_module, "time", clock)
     monkeypatch.setattr("combine_auth.limits.limiter.time.time", clock.time)
     return clock
 

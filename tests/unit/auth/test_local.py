@@ -3,7 +3,7 @@
 import pytest
 from pyramid.testing import DummyRequest
 
-from combine_auth.sign_in.local import not_local_reason
+from combine_auth.sign_in.views import not_local_reason
 
 HERE = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost:8000"}
 

@@ -9,9 +9,8 @@ import requests
 from click.testing import CliRunner
 from webtest.http import StopableWSGIServer
 
-from combine_auth.cli import credentials
 from combine_auth.cli import login as module
-from combine_auth.cli.login import login, logout
+from combine_auth.cli.login import StoredTokens, login, logout, save_tokens, tokens_path
 from tests.conftest import free_port
 from tests.functional.auth.conftest import DEVELOPMENT, Service
 from tests.functional.auth.oauth_server.conftest import Provider
@@ -86,7 +85,7 @@ def asked_long_ago(provider):
 def signed_in(live, run):
     result = run(login, live.url, clock=Clock(lambda: decide(live)))
     assert result.exit_code == 0, result.output
-    return json.loads(credentials.path().read_text())[live.url]
+    return json.loads(tokens_path().read_text())[live.url]
 
 
 def test_a_user_signs_in_and_signs_out(live, run):
@@ -97,7 +96,7 @@ def test_a_user_signs_in_and_signs_out(live, run):
     assert f"Open {live.url}/device" in result.stderr
     assert f"You are signed in to {live.url}" in result.stderr
     assert clock.waited == [5, 5]
-    file = credentials.path()
+    file = tokens_path()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [one.name for one in file.parent.iterdir()] == ["credentials.json"]
     tokens = json.loads(file.read_text())[live.url]
@@ -117,12 +116,10 @@ def test_a_user_signs_in_and_signs_out(live, run):
 
 def test_an_old_token_is_renewed(live, run):
     tokens = signed_in(live, run)
-    credentials.save(
-        {live.url: credentials.StoredTokens(**{**tokens, "expires_at": time.time() + 30})}
-    )
+    save_tokens({live.url: StoredTokens(**{**tokens, "expires_at": time.time() + 30})})
     printed = run(login, "--print-token")
     assert printed.exit_code == 0, printed.output
-    renewed = json.loads(credentials.path().read_text())[live.url]
+    renewed = json.loads(tokens_path().read_text())[live.url]
     assert printed.stdout.strip() == renewed["access_token"] != tokens["access_token"]
     assert renewed["refresh_token"] != tokens["refresh_token"]
     assert live.user_of(renewed["access_token"]) == "ann@example.com"
@@ -148,7 +145,7 @@ def test_a_denial_ends_the_command(live, run):
     result = run(login, live.url, clock=Clock(lambda: decide(live, "deny")))
     assert result.exit_code == 1
     assert "was denied" in result.stderr
-    assert not credentials.path().exists()
+    assert not tokens_path().exists()
 
 
 def test_an_expired_code_ends_the_command(live, run):
@@ -162,7 +159,7 @@ def test_an_expired_code_ends_the_command(live, run):
 
 def test_an_ended_sign_in_is_reported(live, run):
     tokens = signed_in(live, run)
-    credentials.save({live.url: credentials.StoredTokens(**{**tokens, "expires_at": 0})})
+    save_tokens({live.url: StoredTokens(**{**tokens, "expires_at": 0})})
     live.service.execute("UPDATE oauth_grants SET revoked_at = now()")
     result = run(login, "--print-token")
     assert result.exit_code == 1
@@ -216,24 +213,24 @@ def test_an_unreachable_service_is_reported(live, run, monkeypatch):
     monkeypatch.setattr(requests.Session, "request", refuse)
     assert "cannot be reached" in run(login, live.url).stderr
     assert "could not be revoked" in run(logout).stderr
-    assert json.loads(credentials.path().read_text())[live.url] == tokens
+    assert json.loads(tokens_path().read_text())[live.url] == tokens
     assert run(logout, "--forget").exit_code == 0
-    assert json.loads(credentials.path().read_text()) == {}
+    assert json.loads(tokens_path().read_text()) == {}
 
 
 def test_a_credentials_file_readable_by_others_is_rejected(live, run):
     signed_in(live, run)
-    credentials.path().chmod(0o644)
+    tokens_path().chmod(0o644)
     result = run(login, "--print-token")
     assert result.exit_code == 1
-    assert f"chmod 600 {credentials.path()}" in result.stderr
+    assert f"chmod 600 {tokens_path()}" in result.stderr
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"http://localhost": {"x": 1}}'])
 def test_a_damaged_credentials_file_is_reported(live, run, text):
-    credentials.path().parent.mkdir()
-    credentials.path().write_text(text)
-    credentials.path().chmod(0o600)
+    tokens_path().parent.mkdir()
+    tokens_path().write_text(text)
+    tokens_path().chmod(0o600)
     result = run(login, "--print-token")
     assert result.exit_code == 1
     assert "is damaged" in result.stderr

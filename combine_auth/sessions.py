@@ -1,21 +1,46 @@
-"""Starts, finds and ends sessions. All times are from the database's clock."""
+"""Starts, finds and ends the sessions of browsers. All times are from the database's clock."""
 
 from __future__ import annotations
 
 import secrets
 import uuid
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import CheckConstraint, ForeignKey, bindparam, delete, func, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from combine_auth.authentication import CredentialKind, FoundCredential, Proof, sha256, use_is_due
-from combine_auth.sessions.model import BrowserSession
+from combine_core.database import Identified, Model
 from combine_core.database.metadata import delete_expired
 from combine_core.users import Identity, User
 from combine_core.users.user_query import find_user_row
+
+
+class BrowserSession(Identified, Model):
+    """A browser in which a user is signed in.
+
+    The cookie contains the token. The table stores its SHA-256, so a copy of the table opens no session.
+    """
+
+    __tablename__ = "sessions"
+
+    user_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), index=True
+    )
+    token_sha256: Mapped[bytes] = mapped_column(unique=True)
+    last_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    # The absolute limit. The idle limit follows from last_seen_at.
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    # Shown to the user, to identify the browser.
+    user_agent: Mapped[str]
+    ip: Mapped[str | None]
+    # The name of the provider that the user signed in with; null for the local sign-in.
+    provider: Mapped[str | None]
+
+    __table_args__ = (CheckConstraint("octet_length(token_sha256) = 32", name="token_sha256"),)
+
 
 IDLE_LIMIT = timedelta(hours=12)
 ABSOLUTE_LIMIT = timedelta(days=7)

@@ -1,1 +1,0 @@
-"""The browser sessions of signed-in users, stored in the database."""
