@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from contextlib import suppress
 
 from combine_core.readers.block import BlockKind
 from combine_core.readers.reading import Builder, Reading, Unreadable
@@ -106,6 +107,45 @@ def _decoded(data: bytes) -> tuple[str, tuple[str, ...]]:
         return text, (f"It was converted from {_named(encoding)}.",)
     except (LookupError, UnicodeDecodeError) as error:
         raise _unknown() from error
+
+
+# What the labels of encodings mean in practice (https://encoding.spec.whatwg.org/#names-and-labels).
+_MEANT = {
+    "ascii": "cp1252",
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "big5": "big5hkscs",
+}
+# A label within a text of these is a mistake, or an attack.
+_NEVER_NAMED = re.compile(r"utf|unicode|punycode|idna|undefined|raw")
+
+
+def decoded_as(data: bytes, label: str) -> tuple[str, tuple[str, ...]]:
+    """Return the text of a file that names its encoding, which may be wrong.
+
+    :raises Unreadable: the encoding cannot be found
+    """
+    # Texts in UTF-8 read as something else too, but hardly anything else reads as UTF-8.
+    with suppress(LookupError, UnicodeError):
+        named = codecs.lookup(label).name
+        encoding = _MEANT.get(named, named)
+        if not _NEVER_NAMED.match(named) and (b"\x1b" in data or not _is_utf_8(data)):
+            return data.decode(encoding), (f"It was converted from {_named(encoding)}.",)
+    return decoded(data)
+
+
+def _is_utf_8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _latin_encoding(data: bytes) -> str:

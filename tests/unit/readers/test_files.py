@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from combine_core.readers import (
     BlockKind,
-    Reading,
     Unreadable,
     UnsupportedFile,
     blocks_as_json,
@@ -22,18 +21,7 @@ from combine_core.readers import (
     read_file,
     suffixes,
 )
-from combine_core.readers.process import load_reader
-
-
-def read(name: str, data: bytes) -> Reading:
-    """Read a file in this process. Other tests cover the limits."""
-    return load_reader(f".{name}")(data, f"file.{name}")
-
-
-def shown(reading: Reading) -> list[tuple[str, str]]:
-    assert reading.blocks is not None
-    text = reading.text
-    return [(block.kind.value, text[block.body : block.end].strip()) for block in reading.blocks]
+from tests.unit.readers.shown import read, shown
 
 
 def pdf(*pages: list[str]) -> bytes:
