@@ -38,7 +38,7 @@ def test_captions_that_roll_up_are_read_once() -> None:
     assert shown(read("vtt", captions)) == [("cue", " ".join(lines))]
 
 
-def test_what_is_said_twice_is_kept() -> None:
+def test_repeated_words_of_a_speaker_are_kept() -> None:
     captions = "".join(
         f"00:0{number}.000 --> 00:0{number}.900\n{words}\n\n"
         for number, words in enumerate(["No.", "No.", "The pump", "leaks.", "Since May.", "Yes."])

@@ -112,7 +112,7 @@ def test_items_keep_their_numbers_and_check_boxes() -> None:
     ]
 
 
-def test_what_is_struck_out_is_marked_and_powers_are_no_digits() -> None:
+def test_struck_out_words_are_marked_and_powers_are_no_digits() -> None:
     page = "<p>Fee <del>800 <b>EUR</b></del> 900<sup>1</sup> EUR, 10<sup>6</sup> m<sup>2</sup><br><br>Next"
     assert shown(read("html", page)) == [
         ("paragraph", "Fee ~~800~~ ~~EUR~~ 900^1 EUR, 10^6 m2"),
