@@ -9,7 +9,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -62,16 +62,6 @@ class FoundCredential(NamedTuple):
     proof: Proof
     used_id: uuid.UUID
     use_is_due: bool
-
-
-class Authenticator(Protocol):
-    """A method of authenticating a request. The security policy tries each in turn."""
-
-    def read_credential(self, request: Any) -> str | None:
-        """Return the request's credential of this kind, not yet verified; ``None`` if it has none."""
-
-    def verify(self, request: Any, credential: str) -> Proof | None:
-        """Verify the credential. Return ``None`` if it is invalid, or if its user is disabled."""
 
 
 def sha256(token: str) -> bytes:

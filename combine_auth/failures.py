@@ -60,7 +60,6 @@ class FailureCode(StrEnum):
     SIGNED_OUT = "signed_out"
     NOT_FRESH = "not_fresh"
     WRONG_USER = "wrong_user"
-    RATE_LIMITED = "rate_limited"
 
 
 class SignInFailure(Exception):

@@ -17,7 +17,7 @@ from pyramid.security import Denied
 from pyramid.settings import aslist
 from pyramid.viewderivers import INGRESS
 
-from combine_auth.authentication import RANDOM, Authenticator, CredentialKind, Proof, use_credential
+from combine_auth.authentication import RANDOM, CredentialKind, Proof, use_credential
 from combine_auth.cross_site import CsrfTokens
 from combine_auth.oauth_server.issued_tokens import find_access_token
 from combine_auth.oauth_server.model import OAuthGrant
@@ -120,7 +120,7 @@ class SecurityPolicy:
     because the user must not seem to be signed out.
     """
 
-    def __init__(self, bearer: Authenticator, cookie: SessionCookie) -> None:
+    def __init__(self, bearer: BearerToken, cookie: SessionCookie) -> None:
         self._bearer = bearer
         self._cookie = cookie
         self._proofs = RequestLocalCache(self._find_proof)
@@ -130,12 +130,11 @@ class SecurityPolicy:
         # Probes and static files have no transaction and need no user.
         if needs_no_database(request):
             return None
-        authenticators: tuple[Authenticator, ...] = (self._bearer, self._cookie)
-        for authenticator in authenticators:
-            credential = authenticator.read_credential(request)
-            if credential is not None:
-                return authenticator.verify(request, credential)
-        return None
+        token = self._bearer.read_credential(request)
+        if token is not None:
+            return self._bearer.verify(request, token)
+        cookie = self._cookie.read_credential(request)
+        return None if cookie is None else self._cookie.verify(request, cookie)
 
     def proof(self, request: Any) -> Proof | None:
         """Return the user and the credential of the request; ``None`` if it is anonymous."""

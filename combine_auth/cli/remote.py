@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import click
@@ -58,7 +59,6 @@ class RemoteService:
         self._session = requests.Session()
         # Otherwise requests would add the Authorization header of a netrc file.
         self._session.auth = _no_auth
-        self._endpoint_urls: dict[str, str] | None = None
 
     def start(self, scopes: str) -> DeviceCodes:
         answer = self._post("device_authorization_endpoint", {"scope": scopes} if scopes else {})
@@ -86,12 +86,8 @@ class RemoteService:
     def revoke(self, refresh_token: str) -> None:
         self._post("revocation_endpoint", {"token": refresh_token})
 
-    def _endpoint(self, name: str) -> str:
-        if self._endpoint_urls is None:
-            self._endpoint_urls = self._find_endpoints()
-        return self._endpoint_urls[name]
-
-    def _find_endpoints(self) -> dict[str, str]:
+    @cached_property
+    def _endpoints(self) -> dict[str, str]:
         known = self._read(self._send("GET", self.origin + _METADATA))
         issuer = known.get("issuer")
         # RFC 8414, 3.3. Otherwise a server could impersonate another service.
@@ -106,7 +102,7 @@ class RemoteService:
         return {name: str(url) for name, url in endpoints.items()}
 
     def _post(self, endpoint: str, fields: dict[str, str]) -> dict[str, Any]:
-        response = self._send("POST", self._endpoint(endpoint), {"client_id": CLI, **fields})
+        response = self._send("POST", self._endpoints[endpoint], {"client_id": CLI, **fields})
         if response.status_code == 200 and not response.content:
             return {}
         return self._read(response)

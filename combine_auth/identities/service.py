@@ -41,10 +41,6 @@ UNVERIFIED_DOMAIN = "unverified.invalid"
 # The tolerated lag of the provider's clock.
 CLOCK_LEEWAY = timedelta(seconds=60)
 MAX_LISTED = 100
-MAX_NAME = 200
-MAX_EMAIL = 320
-# OpenID Connect Core 1.0, 2: "It MUST NOT exceed 255 ASCII characters".
-MAX_SUBJECT = 255
 
 
 class LastIdentity(ValueError):
@@ -102,14 +98,13 @@ def _sign_in_again(session: Session, identity: LinkedIdentity, claims: Claims) -
 def _new_user(
     session: Session, provider: str, claims: Claims, may_sign_up: Callable[[str | None], bool]
 ) -> User:
-    name = _storable(claims.name, MAX_NAME)
     email = _verified_email(claims)
     other = None if email is None else find_user(session, email)
     if other is None and not may_sign_up(email):
         detail = f"{email or 'a person without a verified address'} was not invited"
         raise SignInFailure(FailureCode.NOT_INVITED, detail)
     if email is not None:
-        user = None if other else add_user(session, email, name)
+        user = None if other else add_user(session, email, claims.name)
         if user is None:
             if other is not None and _has_unopened_invitation(session, other):
                 detail = f"{email} was invited, but has not opened the link"
@@ -117,10 +112,9 @@ def _new_user(
             detail = f"another user already has the address {email:.200}"
             raise SignInFailure(FailureCode.EMAIL_IN_USE, detail)
         return user
-    claimed = _storable((claims.email or "").partition("@")[0], MAX_NAME)
-    user = add_user(
-        session, _placeholder_email(claims), name or claimed or f"Somebody from {provider}"
-    )
+    claimed = (claims.email or "").partition("@")[0]
+    name = claims.name or claimed or f"Somebody from {provider}"
+    user = add_user(session, f"{_digest(claims).hex()[:20]}@{UNVERIFIED_DOMAIN}", name)
     if user is None:
         # The identity was unlinked earlier, and the user that it created still exists.
         detail = "the identity was unlinked from the user that it created"
@@ -136,10 +130,6 @@ def _has_unopened_invitation(session: Session, user: User) -> bool:
     return session.scalar(unused) is not None and not list_identities(session, user.id)
 
 
-def _placeholder_email(claims: Claims) -> str:
-    return f"{_digest(claims).hex()[:20]}@{UNVERIFIED_DOMAIN}"
-
-
 def _update_profile(
     session: Session, user: User, identity: LinkedIdentity, claims: Claims, *, owns_email: bool
 ) -> None:
@@ -153,7 +143,7 @@ def _update_profile(
     if not (owns_email or identity.created_at == user.created_at):
         return
     before = {"email": user.email, "name": user.name}
-    user.name = _storable(claims.name, MAX_NAME) or user.name
+    user.name = claims.name or user.name
     email = _verified_email(claims)
     if email is not None and not verified_addresses(session, [user.id]):
         try:
@@ -306,8 +296,6 @@ def _find(session: Session, claims: Claims) -> LinkedIdentity | None:
 
 def _find_or_lock(session: Session, claims: Claims) -> LinkedIdentity | None:
     """Return the identity; if it does not exist, lock it, so that no other transaction creates it."""
-    if len(claims.subject) > MAX_SUBJECT or not claims.subject.isprintable():
-        raise SignInFailure(FailureCode.ID_TOKEN_INVALID, "sub is too long or cannot be stored")
     identity = _find(session, claims)
     if identity is None:
         key = int.from_bytes(_digest(claims)[:8], signed=True)
@@ -329,7 +317,7 @@ def _add(session: Session, user_id: uuid.UUID, provider: str, claims: Claims) ->
             subject=claims.subject,
             tenant=claims.tenant,
             object_id=claims.object_id,
-            email=_verified_email(claims) or _storable(claims.email, MAX_EMAIL),
+            email=_verified_email(claims) or claims.email,
             email_verified=claims.email_verified,
         )
     )
@@ -338,12 +326,6 @@ def _add(session: Session, user_id: uuid.UUID, provider: str, claims: Claims) ->
 
 def _update(identity: LinkedIdentity, claims: Claims) -> None:
     identity.tenant, identity.object_id = claims.tenant, claims.object_id
-    identity.email = _verified_email(claims) or _storable(claims.email, MAX_EMAIL)
+    identity.email = _verified_email(claims) or claims.email
     identity.email_verified = claims.email_verified
     identity.last_sign_in_at = func.now()
-
-
-def _storable(text: str | None, max_length: int) -> str | None:
-    """Return the stripped text if it can be stored and shown; otherwise ``None``."""
-    text = (text or "").strip()
-    return text if text and text.isprintable() and len(text) <= max_length else None

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.exceptions import ConfigurationError
 from pyramid.renderers import render_to_response
 from pyramid.response import Response
 
@@ -45,7 +44,7 @@ def includeme(config: Configurator) -> None:
     settings = config.add_addon_settings(AuthSettings)
     if settings.rate_limits:
         url = settings.rate_limit_storage.get_secret_value()
-        config.registry[_LIMITER] = Limiter(_storage(url), rules(settings.address_limits))
+        config.registry[_LIMITER] = Limiter(make_storage(url), rules(settings.address_limits))
     config.add_subscriber(limit_secrets, SecretPresented)
     config.add_exception_view(too_many_requests, context=RateLimited)
 
@@ -53,20 +52,6 @@ def includeme(config: Configurator) -> None:
 def limit_secrets(event: SecretPresented) -> None:
     """Count the use of an invitation to a project, which combine_core handles (a subscriber)."""
     check_limit(event.request, "project-invitation")
-
-
-def _storage(url: str) -> Any:
-    from limits.errors import ConfigurationError as UnknownStorage
-
-    try:
-        return make_storage(url)
-    except (UnknownStorage, ImportError, ValueError) as error:
-        # Without the error's text, which may contain the URL with its password.
-        raise ConfigurationError(
-            "RATE_LIMIT_STORAGE is not usable. Set memory://, or set redis://host:6379/0 and run:"
-            " pip install '.[redis]' in the checkout, or pip install 'WHEEL[redis]' with the path"
-            " to the wheel"
-        ) from error
 
 
 def too_many_requests(error: RateLimited, request: Any) -> Response:

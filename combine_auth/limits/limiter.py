@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from limits import RateLimitItem, RateLimitItemPerMinute, parse
+from limits.errors import ConfigurationError as UnknownStorage
 from limits.storage import Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
+from pyramid.exceptions import ConfigurationError
 from pyramid.httpexceptions import HTTPTooManyRequests
 
 logger = logging.getLogger(__name__)
@@ -248,19 +250,27 @@ class MemoryStorage(Storage):
 
 
 def make_storage(url: str) -> Storage:
-    """Create the storage for a URL. It connects on first use. Raises ConfigurationError of ``limits``."""
+    """Create the storage for a URL. It connects on first use. Raises ConfigurationError of Pyramid."""
     if url.startswith("memory:"):
         return MemoryStorage()
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
+    try:
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
 
-    options: dict[str, Any] = {
-        "socket_timeout": _REDIS_TIMEOUT_S,
-        "socket_connect_timeout": _REDIS_TIMEOUT_S,
-        # One retry, because the server may have restarted since a pooled connection was opened.
-        "retry": Retry(NoBackoff(), 1),
-        "key_prefix": "combine:limits",
-    }
-    storage = storage_from_string(url, **options)
+        options: dict[str, Any] = {
+            "socket_timeout": _REDIS_TIMEOUT_S,
+            "socket_connect_timeout": _REDIS_TIMEOUT_S,
+            # One retry, because the server may have restarted since a pooled connection was opened.
+            "retry": Retry(NoBackoff(), 1),
+            "key_prefix": "combine:limits",
+        }
+        storage = storage_from_string(url, **options)
+    except (UnknownStorage, ImportError, ValueError) as error:
+        # Without the error's text, which may contain the URL with its password.
+        raise ConfigurationError(
+            "RATE_LIMIT_STORAGE is not usable. Set memory://, or set redis://host:6379/0 and run:"
+            " pip install '.[redis]' in the checkout, or pip install 'WHEEL[redis]' with the path"
+            " to the wheel"
+        ) from error
     assert isinstance(storage, Storage)
     return storage

@@ -35,7 +35,6 @@ from combine_auth.oauth_server.grants import TooManyGrants
 from combine_auth.oauth_server.messages import (
     HEADERS,
     UnsupportedProof,
-    error_response,
     error_response_of,
     oauth_request,
     oauth_response,
@@ -201,7 +200,7 @@ def metadata(request: Any) -> Response:
 def oauth_failure(error: Exception, request: Any) -> Response:
     """Return the response to an exception. An unexpected one is logged and becomes a 500."""
     if isinstance(error, errors.OAuth2Error):
-        return error_response(error)
+        return oauth_response({}, error.json, error.status_code)
     if isinstance(error, RateLimited | TooManyGrants):
         return error_response_of(
             "temporarily_unavailable", str(error), 429, Retry_After=str(error.wait_seconds)

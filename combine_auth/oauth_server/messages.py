@@ -122,11 +122,6 @@ def oauth_response(headers: Mapping[str, str], body: str, status: int) -> Respon
     return response
 
 
-def error_response(error: errors.OAuth2Error) -> Response:
-    """Return the response for an OAuth error (RFC 6749, 5.2)."""
-    return oauth_response({}, error.json, error.status_code)
-
-
 def error_response_of(code: str, description: str, status: int, **headers: str) -> Response:
     """Return the response for an error that has no exception in oauthlib."""
     body = json.dumps({"error": code, "error_description": description})

@@ -44,7 +44,7 @@ class UnknownKey(SignInFailure):
 
 @dataclass(frozen=True)
 class Claims:
-    """The claims of a verified ID token.
+    """The claims of a verified ID token. Texts are printable, and short enough to store.
 
     :ivar issuer: in its canonical form; Microsoft's contains the token's tenant. Issuer and `subject`
         identify the person permanently
@@ -317,7 +317,7 @@ def _name(value: object) -> str | None:
     if not isinstance(value, str):
         return None
     printable = "".join(char if char.isprintable() else " " for char in value[: 2 * _MAX_NAME])
-    return " ".join(printable.split())[:_MAX_NAME] or None
+    return " ".join(printable.split())[:_MAX_NAME].rstrip() or None
 
 
 def _domain(value: object) -> str | None:

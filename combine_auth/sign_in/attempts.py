@@ -74,11 +74,6 @@ class AttemptKeys:
         )
 
 
-def new_state() -> str:
-    """Return 256 random bits as 43 characters of base64url."""
-    return secrets.token_urlsafe(32)
-
-
 def _derive(key: bytes, label: bytes, text: bytes) -> str:
     digest = hmac.digest(key, label + text, "sha256")
     return urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -8,6 +8,7 @@ begins the request's transaction.
 from __future__ import annotations
 
 import logging
+import secrets
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -32,7 +33,6 @@ from combine_auth.sign_in.attempts import (
     LateCallback,
     attempt_config,
     begin_attempt,
-    new_state,
     take_attempt,
 )
 from combine_auth.sign_in.failures import failure_counts
@@ -83,20 +83,16 @@ def _session_proof(request: Any) -> Proof:
 
 
 def prepare_buttons(request: Any) -> None:
-    """Set the Content-Security-Policy and the browser's cookie for a page with provider buttons."""
-    allow_forms_to_providers(request)
-    if identity_providers(request.registry).clients:
-        attempt_config(request.registry).cookie.ensure(request)
-
-
-def allow_forms_to_providers(request: Any) -> None:
-    """Allow forms that lead to a provider in the Content-Security-Policy of this page.
+    """Set the Content-Security-Policy and the browser's cookie for a page with provider buttons.
 
     Chromium applies a page's ``form-action`` to every redirect after a form, even to the one back to this
     service, and only the provider knows its redirects
     (https://github.com/w3c/webappsec-csp/issues/8). The rest of the policy does not change.
     """
     clients = identity_providers(request.registry).clients.values()
+    if not clients:
+        return
+    attempt_config(request.registry).cookie.ensure(request)
     origins = sorted(_http_origins(client.provider.issuer for client in clients))
 
     def widen(_request: Any, response: Any) -> None:
@@ -107,8 +103,7 @@ def allow_forms_to_providers(request: Any) -> None:
                 "form-action 'self'", sources
             )
 
-    if clients:
-        request.add_response_callback(widen)
+    request.add_response_callback(widen)
 
 
 def _http_origins(issuers: Iterable[str]) -> set[str]:
@@ -124,13 +119,13 @@ def start(request: Any) -> Any:
     purpose_text = text_of(request, "purpose")
     purpose = Purpose(purpose_text) if purpose_text in list(Purpose) else Purpose.SIGN_IN
     keys, cookie = attempt_config(request.registry)
-    state = new_state()
-    secrets = keys.secrets_of(state, keys.current_id)
+    state = secrets.token_urlsafe(32)
+    attempt_secrets = keys.secrets_of(state, keys.current_id)
     url = client.authorization_url(
         redirect_uri=_callback_url(request, client),
         state=state,
-        nonce=secrets.nonce,
-        verifier=secrets.verifier,
+        nonce=attempt_secrets.nonce,
+        verifier=attempt_secrets.verifier,
         **_reauthentication(purpose, client),
     )
     browser, headers = cookie.renew(request)
