@@ -209,37 +209,21 @@ def _first(names: tuple[tuple[str, str], ...], user_agent: str) -> str | None:
 
 
 def includeme(config: Configurator) -> None:
-    for name, path, *views in (
-        ("account", "/account", account_view("GET", SessionViews, "show", _PAGE)),
-        (
-            "end_session",
-            "/account/sessions/{id}/end",
-            account_view("POST", SessionViews, "end_session"),
-        ),
-        (
-            "end_others",
-            "/account/sign-out-others",
-            account_view("POST", SessionViews, "end_others"),
-        ),
-        ("end_all", "/account/sign-out-everywhere", account_view("POST", SessionViews, "end_all")),
-        (
-            "delete_account",
-            "/account/delete",
-            account_view("GET", SessionViews, "plan_deletion", _DELETE_PAGE),
-            account_view("POST", SessionViews, "delete", _DELETE_PAGE),
-        ),
-        (
-            "add_identity",
-            "/account/identities/add",
-            account_view("GET", IdentityViews, "add", _ADD_IDENTITY_PAGE),
-        ),
-        (
-            "remove_identity",
-            "/account/identities/{id}/remove",
-            account_view("POST", IdentityViews, "remove"),
-        ),
+    show = account_view("GET", SessionViews, "show", _PAGE)
+    show_deletion = account_view("GET", SessionViews, "plan_deletion", _DELETE_PAGE)
+    delete = account_view("POST", SessionViews, "delete", _DELETE_PAGE)
+    show_providers = account_view("GET", IdentityViews, "add", _ADD_IDENTITY_PAGE)
+    remove = account_view("POST", IdentityViews, "remove")
+    add_account_page(config, "account", "/account", show)
+    for name, path in (
+        ("end_session", "/account/sessions/{id}/end"),
+        ("end_others", "/account/sign-out-others"),
+        ("end_all", "/account/sign-out-everywhere"),
     ):
-        add_account_page(config, name, path, *views)
+        add_account_page(config, name, path, account_view("POST", SessionViews, name))
+    add_account_page(config, "delete_account", "/account/delete", show_deletion, delete)
+    add_account_page(config, "add_identity", "/account/identities/add", show_providers)
+    add_account_page(config, "remove_identity", "/account/identities/{id}/remove", remove)
     # An application without combine_core.pages has a navigation of its own.
     if hasattr(config, "add_nav_item"):
         config.add_nav_item("Account", "auth.account", order=90)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -13,11 +11,13 @@ from sqlalchemy.orm import Session
 from combine_auth.administration.service import user_with_email
 from combine_auth.audit import Action, record
 from combine_auth.cli.console import (
+    OpenedService,
     OpenService,
     format_time,
     printable,
     report_refusals,
     show_table,
+    transaction,
 )
 from combine_auth.clients import service as clients
 from combine_auth.clients.built_in import built_in_clients
@@ -84,7 +84,7 @@ def create(
     registration = clients.ClientRegistration(
         name, redirect_uris, device, service, not public, scopes or PLAIN
     )
-    with _transaction(open_service, ini) as session:
+    with transaction(open_service, ini) as (_, session):
         created, secret = clients.register_client(
             session, user_with_email(session, email).id, registration
         )
@@ -140,8 +140,8 @@ def list_(open_service: OpenService, ini: str, email: str | None) -> None:
 @click.pass_obj
 def rotate(open_service: OpenService, ini: str, client_id: str, hours: int) -> None:
     """Create and print a new secret."""
-    with _transaction(open_service, ini) as session:
-        found = _find_client(session, client_id)
+    with transaction(open_service, ini) as (service, session):
+        found = _find_client(service, session, client_id)
         secret = clients.rotate_secret(session, found, timedelta(hours=hours))
         _record(session, Action.CLIENT_CHANGE, found, change="rotate", overlap_hours=hours)
     click.echo(secret)
@@ -178,8 +178,8 @@ def change(
     """Change a client. Grants with other scopes than the new ones are revoked."""
     if name is None and not redirect_uris and not scopes:
         raise click.UsageError("Nothing to change. Use --name, --redirect-uri or --scope.")
-    with _transaction(open_service, ini) as session:
-        found = _find_client(session, client_id)
+    with transaction(open_service, ini) as (service, session):
+        found = _find_client(service, session, client_id)
         clients.change_client(
             session, found, name=name, redirect_uris=redirect_uris or None, scopes=scopes or None
         )
@@ -195,8 +195,8 @@ def change(
 @click.pass_obj
 def delete(open_service: OpenService, ini: str, client_id: str, yes: bool) -> None:
     """Delete a client permanently, with its grants and tokens."""
-    with _transaction(open_service, ini) as session:
-        found = _find_client(session, client_id)
+    with transaction(open_service, ini) as (service, session):
+        found = _find_client(service, session, client_id)
         if not yes:
             question = f"Delete {found.name}, with all its tokens?"
             click.confirm(question, abort=True, err=True)
@@ -211,8 +211,8 @@ def delete(open_service: OpenService, ini: str, client_id: str, yes: bool) -> No
 @click.pass_obj
 def disable(open_service: OpenService, ini: str, client_id: str) -> None:
     """Disable a client: it gets no more tokens, and its tokens are rejected."""
-    with _transaction(open_service, ini) as session:
-        found = _find_client(session, client_id)
+    with transaction(open_service, ini) as (service, session):
+        found = _find_client(service, session, client_id)
         clients.disable_client(session, found)
         _record(session, Action.CLIENT_DISABLE, found)
     click.echo(f"{client_id} is disabled.", err=True)
@@ -224,22 +224,16 @@ def disable(open_service: OpenService, ini: str, client_id: str) -> None:
 @click.pass_obj
 def enable(open_service: OpenService, ini: str, client_id: str) -> None:
     """Enable a client, so that it gets tokens again."""
-    with _transaction(open_service, ini) as session:
-        found = _find_client(session, client_id)
+    with transaction(open_service, ini) as (service, session):
+        found = _find_client(service, session, client_id)
         clients.enable_client(session, found)
         _record(session, Action.CLIENT_CHANGE, found, change="enable")
     click.echo(f"{client_id} is enabled.", err=True)
 
 
-@contextmanager
-def _transaction(open_service: OpenService, ini: str) -> Iterator[Session]:
-    with report_refusals(), open_service(ini) as service, service.sessions.begin() as session:
-        session.info["built_in"] = built_in_clients(service.settings.get(CoreSettings).public_url)
-        yield session
-
-
-def _find_client(session: Session, client_id: str) -> OAuthClient:
-    found = clients.client_of_id(session, client_id, session.info["built_in"])
+def _find_client(service: OpenedService, session: Session, client_id: str) -> OAuthClient:
+    built_in = built_in_clients(service.settings.get(CoreSettings).public_url)
+    found = clients.client_of_id(session, client_id, built_in)
     if found is None:
         message = f"There is no client {client_id}. To list the clients: combine client list"
         raise Refused(message)

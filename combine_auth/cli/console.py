@@ -52,6 +52,19 @@ def report_refusals() -> Iterator[None]:
         raise click.ClickException(str(refused)) from refused
 
 
+@contextmanager
+def transaction(
+    open_service: OpenService, ini: str, *, all_models: bool = True
+) -> Iterator[tuple[OpenedService, Session]]:
+    """Open the service and begin a transaction. A refusal ends the command."""
+    with (
+        report_refusals(),
+        open_service(ini, all_models=all_models) as service,
+        service.sessions.begin() as session,
+    ):
+        yield service, session
+
+
 def show_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print aligned columns with two spaces between them."""
     table = [tuple(head), *map(tuple, rows)]

@@ -13,8 +13,8 @@ from combine_auth.cli.console import (
     OpenService,
     format_time,
     printable,
-    report_refusals,
     show_table,
+    transaction,
 )
 from combine_auth.failures import Refused
 from combine_auth.tokens.format import PREFIX
@@ -78,11 +78,7 @@ def create(
     project: str | None,
 ) -> None:
     """Create and print a token. In development, this also creates a missing user."""
-    with (
-        report_refusals(),
-        open_service(ini, all_models=False) as service,
-        service.sessions.begin() as session,
-    ):
+    with transaction(open_service, ini, all_models=False) as (service, session):
         if service.settings.get(CoreSettings).is_development:
             user = get_or_create_user(session, email)
         else:
@@ -115,11 +111,7 @@ def create(
 @click.pass_obj
 def list_(open_service: OpenService, ini: str, email: str) -> None:
     """Describe the tokens of a user, without the tokens themselves."""
-    with (
-        report_refusals(),
-        open_service(ini, all_models=False) as service,
-        service.sessions() as session,
-    ):
+    with transaction(open_service, ini, all_models=False) as (_, session):
         rows = list_tokens(session, user_with_email(session, email).id)
     head = ("ID", "NAME", "TOKEN", "SCOPES", "CREATED", "EXPIRES", "LAST USED", "STATE")
     show_table(head, (_row(row) for row in rows))
@@ -149,7 +141,7 @@ def _row(row: PersonalAccessToken) -> tuple[str, ...]:
 @click.pass_obj
 def revoke(open_service: OpenService, ini: str, token_id: uuid.UUID) -> None:
     """Revoke the token with this ID."""
-    with open_service(ini, all_models=False) as service, service.sessions.begin() as session:
+    with transaction(open_service, ini, all_models=False) as (_, session):
         if not revoke_token(session, token_id):
             message = f"There is no token {token_id}. To list a user's tokens: combine token list"
             raise click.ClickException(message)

@@ -28,6 +28,7 @@ from combine_auth.cli.console import (
     printable,
     report_refusals,
     show_table,
+    transaction,
 )
 from combine_auth.identities.invitations import Account, account_of
 from combine_auth.identities.service import verified_addresses
@@ -56,7 +57,7 @@ def create(open_service: OpenService, ini: str, email: str, name: str | None, ad
 
     Send the link only to this person: the first person who opens it becomes that user.
     """
-    with report_refusals(), open_service(ini) as service, service.sessions.begin() as session:
+    with transaction(open_service, ini) as (service, session):
         created = create_user(session, email, name, is_admin=admin)
         link = invite_user(session, created, _public_url(service))
     click.echo(f"Created {created.email}{', an administrator' if admin else ''}.", err=True)
@@ -126,7 +127,7 @@ def set_email_(open_service: OpenService, ini: str, email: str, new_email: str) 
 
     At the user's next sign-in, the address that the provider verifies replaces the new one.
     """
-    with report_refusals(), open_service(ini) as service, service.sessions.begin() as session:
+    with transaction(open_service, ini) as (_, session):
         user = user_with_email(session, email)
         set_email(session, user, new_email)
         click.echo(f"The address {email} was changed to {user.email}.", err=True)
@@ -195,7 +196,7 @@ def _add_command(name: str, change: Callable[[Session, User], None], help_: str,
     @_email
     @click.pass_obj
     def command(open_service: OpenService, ini: str, email: str) -> None:
-        with report_refusals(), open_service(ini) as service, service.sessions.begin() as session:
+        with transaction(open_service, ini) as (service, session):
             user = user_with_email(session, email)
             change(session, user)
             subjects = service.settings.get(AuthSettings).admin_subjects
