@@ -169,6 +169,52 @@ class CheckOverrides:
     critical: bool = option("bool", flag, "Whether the check decides readiness.")
 
 
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """The settings that the server has in the section ``[server:main]`` besides those of waitress."""
+
+    listen: str = option(
+        "host[:port] ...", str.strip, "Addresses that the server listens on.", "127.0.0.1:8000"
+    )
+    port: int = option(
+        "int", str.strip, "Port that the server listens on if LISTEN contains no port.", 8000
+    )
+    drain_seconds: float = option(
+        "seconds",
+        wait_or_none,
+        "After SIGTERM, the server keeps serving for this time but reports that it is not ready, so that"
+        " load balancers notice.",
+        5.0,
+    )
+    stop_timeout: float = option(
+        "seconds",
+        wait_or_none,
+        "The time that requests in progress may take after drain_seconds.",
+        30.0,
+    )
+    queue_limit: int | None = option(
+        "int",
+        positive,
+        "Requests that may wait for a worker thread (default: 100 per thread); the server rejects further"
+        " requests with 503.",
+        None,
+    )
+    bodies_limit: int | None = option(
+        "bytes",
+        size,
+        "The bytes of request bodies that the server may hold at once (default: a quarter of the memory of"
+        " the container or machine); the server rejects a request that exceeds them with 503.",
+        None,
+    )
+    trusted_proxy: tuple[str, ...] = option(
+        "addresses, networks, names",
+        parse_proxies,
+        "The proxies whose X-Forwarded-For, -Host and -Proto are trusted; from other clients these"
+        " headers are dropped. * trusts every client.",
+        (),
+    )
+
+
 def to_variable(name: str) -> str:
     """Return ``name`` in the form that environment variables use."""
     return re.sub(r"[^A-Z0-9]", "_", name.upper())
@@ -189,74 +235,17 @@ OWN = tuple(
 )
 PER_CHECK = {option.name: option for option in options_of(CheckOverrides)}
 
-SERVER_OWN = (
+SERVER_OWN = tuple(
     DeclaredSetting(
-        "listen",
-        "LISTEN",
-        "host[:port] ...",
-        "127.0.0.1:8000",
-        "Addresses that the server listens on.",
-        str.strip,
+        option.name,
+        ("" if option.name in {"listen", "port"} else VARIABLE_PREFIX) + option.name.upper(),
+        option.type,
+        option.default,
+        option.help,
+        option.read,
         SERVER,
-    ),
-    DeclaredSetting(
-        "port",
-        "PORT",
-        "int",
-        8000,
-        "Port that the server listens on if LISTEN contains no port.",
-        str.strip,
-        SERVER,
-    ),
-    DeclaredSetting(
-        "drain_seconds",
-        VARIABLE_PREFIX + "DRAIN_SECONDS",
-        "seconds",
-        5.0,
-        "After SIGTERM, the server keeps serving for this time but reports that it is not ready, so that"
-        " load balancers notice.",
-        wait_or_none,
-        SERVER,
-    ),
-    DeclaredSetting(
-        "stop_timeout",
-        VARIABLE_PREFIX + "STOP_TIMEOUT",
-        "seconds",
-        30.0,
-        "The time that requests in progress may take after drain_seconds.",
-        wait_or_none,
-        SERVER,
-    ),
-    DeclaredSetting(
-        "queue_limit",
-        VARIABLE_PREFIX + "QUEUE_LIMIT",
-        "int",
-        None,
-        "Requests that may wait for a worker thread (default: 100 per thread); the server rejects further"
-        " requests with 503.",
-        positive,
-        SERVER,
-    ),
-    DeclaredSetting(
-        "bodies_limit",
-        VARIABLE_PREFIX + "BODIES_LIMIT",
-        "bytes",
-        None,
-        "The bytes of request bodies that the server may hold at once (default: a quarter of the memory of"
-        " the container or machine); the server rejects a request that exceeds them with 503.",
-        size,
-        SERVER,
-    ),
-    DeclaredSetting(
-        "trusted_proxy",
-        VARIABLE_PREFIX + "TRUSTED_PROXY",
-        "addresses, networks, names",
-        (),
-        "The proxies whose X-Forwarded-For, -Host and -Proto are trusted; from other clients these"
-        " headers are dropped. * trusts every client.",
-        parse_proxies,
-        SERVER,
-    ),
+    )
+    for option in options_of(ServerSettings)
 )
 
 

@@ -24,8 +24,7 @@ from combine_health.engine.check import Check, CheckKind, HealthResult, Status
 from combine_health.engine.event_loop import CheckLoop
 from combine_health.engine.execute import DaemonPool, report, reset_after_fork, run
 from combine_health.engine.redaction import Redactor
-from combine_health.engine.slot import Attempt, Slot
-from combine_health.engine.state import Change, Event, Reading, State
+from combine_health.engine.state import Attempt, Change, Event, Reading, Slot, State
 
 log = logging.getLogger("combine_health")
 
