@@ -11,6 +11,7 @@ import sys
 from combine_core.child_process import limit
 from combine_core.readers.process import UNREADABLE, load_reader
 from combine_core.readers.reading import Unreadable, blocks_as_json
+from combine_core.readers.signature import check_signature
 
 MEMORY = 1024 * 1024 * 1024
 # More text than a source may have.
@@ -25,6 +26,7 @@ def main() -> int:
     limit(MEMORY)
     data = sys.stdin.buffer.read()
     try:
+        check_signature(suffix, data)
         reading = reader(data, f"file{suffix}")
         if len(reading.text.encode()) > MOST_TEXT:
             raise Unreadable("holds more than 4 MB of text. Split it.")

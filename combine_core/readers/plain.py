@@ -5,9 +5,11 @@ from __future__ import annotations
 import codecs
 import re
 from contextlib import suppress
+from pathlib import PurePath
 
 from combine_core.readers.block import BlockKind
 from combine_core.readers.reading import Builder, Reading, Unreadable
+from combine_core.readers.signature import check_signature
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig", ""),
@@ -16,13 +18,6 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16", "UTF-16"),
     (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
 )
-_FOREIGN = {
-    b"%PDF-": "a PDF",
-    b"PK\x03\x04": "a ZIP file, as .docx and .xlsx are",
-    b"\xd0\xcf\x11\xe0": "a document of an old Office",
-    b"\x89PNG": "a picture",
-    b"\xff\xd8\xff": "a picture",
-}
 # The letters that languages have beside A to Z, by the encoding in which their texts are written. One in
 # which almost every further letter belongs to one language is right; statistics take Spanish for Hungarian.
 _CENTRAL = ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "čćđšž", "ăâîşţ")
@@ -91,7 +86,7 @@ def _decoded(data: bytes) -> tuple[str, tuple[str, ...]]:
     except UnicodeDecodeError:
         pass
     if b"\0" in data[:4096]:
-        raise _unknown()
+        return _without_mark(data)
     encoding = _latin_encoding(data[:_SAMPLE])
     if not encoding:
         # Here, because few files need it.
@@ -107,6 +102,16 @@ def _decoded(data: bytes) -> tuple[str, tuple[str, ...]]:
         return text, (f"It was converted from {_named(encoding)}.",)
     except (LookupError, UnicodeDecodeError) as error:
         raise _unknown() from error
+
+
+def _without_mark(data: bytes) -> tuple[str, tuple[str, ...]]:
+    """Decode a text in UTF-16 without the mark at its beginning: most of its characters have a zero byte."""
+    head = data[:4096]
+    for first, encoding in ((0, "utf-16-be"), (1, "utf-16-le")):
+        if 3 * head[first::2].count(0) > len(head) and not head[1 - first :: 2].count(0):
+            with suppress(UnicodeDecodeError):
+                return data.decode(encoding), ("It was converted from UTF-16.",)
+    raise _unknown()
 
 
 # What the labels of encodings mean in practice (https://encoding.spec.whatwg.org/#names-and-labels).
@@ -180,10 +185,7 @@ def is_chat(data: bytes) -> bool:
 
 def read(data: bytes, name: str) -> Reading:
     """A text or Markdown file. Its blocks are those of its Markdown, except in a chat."""
-    del name
-    for beginning, what in _FOREIGN.items():
-        if data.startswith(beginning):
-            raise Unreadable(f"is {what}, and not a text. Give its name the right ending.")
+    check_signature(PurePath(name.lower()).suffix, data)
     text, notes = decoded(data)
     messages = list(_MESSAGE.finditer(text)) or list(_SAVED.finditer(text))
     if len(messages) >= 2 and len(messages) >= 0.5 * len(

@@ -14,6 +14,8 @@ from combine_core.readers.block import Block, BlockKind
 
 # What no source can hold; tabs become spaces. White space of other kinds is a space as well.
 _UNSTORABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
+# Invisible, and in the middle of words.
+_DIVIDES = re.compile("[\u00ad\u200b\u2060\ufeff]")
 _SPACE = re.compile(r"[ \t\u00a0\u2000-\u200a\u202f\u3000]+")
 
 # What stands in a row and names no column: an amount, a share, a day, a time, an address.
@@ -94,7 +96,10 @@ class Builder:
 
 def one_line(text: str) -> str:
     """The words of a line, as a source can hold them."""
-    text = unicodedata.normalize("NFC", _UNSTORABLE.sub(" ", text.replace("\n", " ")))
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())
+    text = _DIVIDES.sub("", _UNSTORABLE.sub(" ", text.replace("\n", " ")))
+    text = unicodedata.normalize("NFC", text)
     return _SPACE.sub(" ", text).strip()
 
 

@@ -44,6 +44,8 @@ def read_pdf(data: bytes, name: str) -> Reading:
     for page in document:
         # PDFium writes this character for a hyphen that divides a word at the end of a line.
         text = page.get_textpage().get_text_range().replace("\ufffe", "")
+        # Many fonts name their visible hyphen so.
+        text = text.replace("\u00ad", "-")
         pages.append([line for line in map(one_line, text.splitlines()) if line])
         page.close()
     if not any(pages):
@@ -111,7 +113,7 @@ def _paragraphs(lines: list[str]) -> Iterator[str]:
         if paragraph and new:
             yield paragraph
             paragraph = ""
-        if paragraph.endswith(("-", "\u00ad")) and line[:1].islower():
+        if paragraph.endswith("-") and line[:1].islower():
             paragraph = paragraph[:-1] + line
         else:
             paragraph = f"{paragraph}\n{line}" if paragraph else line
