@@ -18,6 +18,7 @@ _THEMES = 25
 # An item with as many of them is about nothing else.
 _FULL_OF_THEMES = 5
 _BEGINNING = 6
+_SENTENCE = 8
 # By how much each further item under a heading counts less.
 _REPEATED = 0.03
 # A summary is short.
@@ -57,6 +58,8 @@ class Pool:
         if mixed:
             ranked = _in_turns(ranked)
         most = min(at_most, _LONGEST_SUMMARY) if criterion.summary else at_most
+        if criterion.summary and not ranked:
+            ranked = [first for first in self._items[:1] if _introduces(first)]
         chosen = list(_build(ranked, build, most))
         if len(chosen) < at_least:
             there = {item.key for item, _ in chosen}
@@ -99,6 +102,12 @@ class Pool:
         if criterion.summary and not gist and item.section is not Section.SUMMARY:
             return 0.0
         return item.weight + theme + 0.5 * gist
+
+
+def _introduces(first: Item) -> bool:
+    """Check whether the first item of a text without a summary is a sentence that may introduce it."""
+    sentence = first.text.endswith(".") and len(first.text.split()) >= _SENTENCE
+    return sentence and first.kind is Kind.STATEMENT and "speaker" not in first.fields
 
 
 def _spread(scored: Iterable[tuple[float, str, Item]]) -> list[Item]:

@@ -80,10 +80,12 @@ def _begins_with_verb(first: str, words: Vocabulary) -> bool:
     return first.lower() in words.verbs and first not in ("Will", "May") and not words.verb_first
 
 
-def is_order(text: str, words: Vocabulary) -> bool:
+def is_order(text: str, words: Vocabulary, *, listed: bool = False) -> bool:
     """Check for a whole sentence that tells the reader what to do: "Check the container first." """
     tokens = _TOKEN.findall(text)
-    if len(tokens) < _WHOLE or text[-1:] not in ".!" or text.startswith("Let"):
+    # An entry of a list often ends without a full stop.
+    ends = text[-1:] in ".!" or (listed and text[-1:] not in "?:,;")
+    if len(tokens) < _WHOLE or not ends or text.startswith("Let"):
         return False  # "Let's look at an example."
     return _begins_as_order(text, tokens, words)
 
@@ -103,7 +105,7 @@ def _is_finite(tokens: Sequence[str], place: int, words: Vocabulary, *, line: bo
 
     :param line: whether the words end without a full stop, as notes do: "Router prüfen"
     """
-    token = tokens[place]
+    token = low = tokens[place]
     if token[0].isupper():
         return False  # a name or a title
     before = tokens[place - 1].lower() if place else ""
@@ -131,7 +133,12 @@ def _is_finite(tokens: Sequence[str], place: int, words: Vocabulary, *, line: bo
         return _PAST.fullmatch(tokens[0].lower()) is None
     stem = words.stem_of_verb(token)
     if stem is None:
-        return False
+        # "We utilise balancers": what stands behind "we" is a verb, known or not.
+        return (
+            before in words.persons
+            and _CONTENT.fullmatch(low) is not None
+            and (low not in words.function_words and not low.endswith("ly"))
+        )
     if stem == token and not (before in words.subjects or _PLURAL.fullmatch(before)):
         return False
     return stem not in words.nouns or behind.lower() in words.no_subjects or behind[:1].isdigit()

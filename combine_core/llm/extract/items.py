@@ -115,17 +115,18 @@ class _Saying:
             fields |= _fields(said)
         evidence: list[Mapping[str, Any]] = []
         for said in self.places:
-            place = {
-                "source": material.label,
-                "line_from": bisect_left(line_ends, said.start) + 1,
-                "line_to": bisect_left(line_ends, said.end - 1) + 1,
-                "quote": material.text[said.start : said.end],
-            }
-            if place not in evidence:
-                evidence.append(place)
+            for start, end in (*said.titles, (said.start, said.end)):
+                place = {
+                    "source": material.label,
+                    "line_from": bisect_left(line_ends, start) + 1,
+                    "line_to": bisect_left(line_ends, end - 1) + 1,
+                    "quote": material.text[start:end],
+                }
+                if place not in evidence:
+                    evidence.append(place)
         return Item(
             first.sentence.text,
-            tuple(evidence),
+            tuple(evidence[:MAX_EVIDENCE]),
             kind_of(first.sentence, first.reading),
             first.sentence.section,
             first.sentence.language,
@@ -175,7 +176,7 @@ class _Sayings:
 def _fields(said: Said) -> dict[str, str]:
     block, reading = said.sentence.block, said.reading
     heading = block.headings[-1] if block.headings else ""
-    if reading.kind is Kind.DECISION:
+    if reading.kind is Kind.DECISION or said.titles:
         heading = matter_of(block.headings, said.sentence.language)
     known = {
         "speaker": "" if reading.owner == block.speaker else block.speaker,

@@ -104,6 +104,8 @@ _UNSPACED = re.compile("[\u0e00-\u0eff\u2e80-\ud7ff\uf900-\ufaff\U00020000-\U000
 _LABEL = re.compile(
     r"\W*(?P<label>[^\W\d_][\w /-]{0,30}?)(?: ?\((?P<owner>[^()]{2,40})\))?\W{0,2}:\s+"
 )
+# How a robot on IRC is told what to note: "#agreed We buy the pump".
+_COMMAND = re.compile(r"#(?P<label>[a-z]+)(?P<owner>) +")
 _URL = re.compile(r"https?://\S+")
 # "Time to recovery: 5 minutes".
 _LABELLED_FIGURE = re.compile(
@@ -124,6 +126,7 @@ _NAME = (
 # "ehuss will follow up", behind "Action item:".
 _NICKNAME = re.compile(r"(?P<name>[a-z][\w-]+) (?:will|to|is to|should) ")
 _OWNER = re.compile(rf"(?P<owner>{_NAME}(?:(?:,| and| und| &|/) ?{_NAME}){{0,3}})\s+")
+_TOPIC = re.compile(r"\w[\w /&-]{2,40}(?::| ?[-–]) +")
 _HANDLE = re.compile(r"(?<![\w.])@[A-Za-z][\w-]*")
 _TITLED = re.compile(rf"{_TITLE} ")
 _NONE = re.compile(
@@ -143,7 +146,7 @@ _SIGNED = re.compile(r"[^\W\d][\w -]{1,40}, (?:de[nr] |am )?\d{1,2}\. ?[\w]{1,9}
 # Before a word of decision these make a clause that only tells which thing is meant.
 _SUBORDINATE = re.compile(
     r"\b(?:that|which|who|when|after|as|since|because|once|until|if|whether|what|where|how|before|dass|"
-    r"nachdem|als|weil|ob|wenn|was|bevor)\b",
+    r"nachdem|als|weil|ob|wenn|bevor)\b",
     re.IGNORECASE,
 )
 # "The first" before "motion".
@@ -196,6 +199,8 @@ def matter_of(headings: tuple[str, ...], language: Language) -> str:
 def read_sentence(sentence: Sentence) -> Reading | None:
     """Classify a sentence; ``None`` if it states nothing on its own."""
     text = sentence.text
+    if text[:1] == ".":
+        return None  # "...or the other one"
     if sentence.section is Section.SILENT or not _says_something(sentence):
         return None
     if ("min" in sentence.low or "time" in sentence.low) and _SLOT.match(text):
@@ -204,7 +209,7 @@ def read_sentence(sentence: Sentence) -> Reading | None:
     formal = any(map(sentence.low.__contains__, words.formality_signs))
     if _SIGNED.fullmatch(text) or (formal and words.formality.search(sentence.low)):
         return None
-    label = _LABEL.match(text) if ":" in text else None
+    label = _LABEL.match(text) if ":" in text else _COMMAND.match(text)
     labelled = _section_of_label(label, words)
     if labelled is Section.SILENT:
         return None
@@ -299,13 +304,35 @@ def _is_sentence(sentence: Sentence) -> bool:
     text, block = sentence.text, sentence.block
     if block.kind is BlockKind.TABLE_ROW and len(text.split()) >= _RECORD:
         return True
+    if sentence.words.next_meeting.match(sentence.low) and any(map(str.isdecimal, text)):
+        return True
     if block.columns or _LABELLED_FIGURE.search(text) or _UNSPACED.search(text):
         return True
-    if block.kind is BlockKind.PARAGRAPH and is_order(text, sentence.words):
+    listed = block.kind is BlockKind.LIST_ITEM and sentence.first
+    if (listed or block.kind is BlockKind.PARAGRAPH) and is_order(
+        text, sentence.words, listed=listed
+    ):
         return True
-    if block.kind is BlockKind.LIST_ITEM and sentence.first and reports(text, sentence.words):
+    if listed and reports(text, sentence.words):
         return True
     return says_so(text, sentence.words, speaker=bool(block.speaker))
+
+
+def completes(sentence: Sentence) -> bool:
+    """Check whether a part of a sentence says something of the label above it: "Met on Friday"."""
+    if (
+        sentence.text.endswith(("?", ":"))
+        or _CODE.search(sentence.text)
+        or _ADDRESS.fullmatch(sentence.text)
+    ):
+        return False
+    if not _TWO_WORDS.match(sentence.text) or not _BEGINNING.match(sentence.text):
+        return False
+    if sentence.words.points.match(sentence.low):
+        return False
+    return any(map(str.isdecimal, sentence.text)) or says_so(
+        sentence.text, sentence.words, speaker=True
+    )
 
 
 def goes_on(sentence: Sentence) -> bool:
@@ -330,6 +357,24 @@ def moves(sentence: Sentence) -> bool:
 def is_bare(sentence: Sentence) -> bool:
     """Check for a decision that does not tell its matter: "Motion passed"."""
     return sentence.words.bare.fullmatch(sentence.low.strip(" .!*")) is not None
+
+
+def names_group(sentence: Sentence) -> bool:
+    """Check for an entry below "Action items" that only names what the tasks below it are about."""
+    words = sentence.words
+    return not (
+        words.imperative.match(sentence.low)
+        or says_so(sentence.text, words)
+        or _person_in_charge(sentence, sentence.text, sentence.low, words)
+    )
+
+
+def needs_title(sentence: Sentence, title: str) -> bool:
+    """Check for a bare decision that the title above completes: "Postponed" below "Roof"."""
+    words, headings = sentence.words, sentence.block.headings
+    if not title or words.by_title.match(sentence.low) or words.procedure.fullmatch(lowered(title)):
+        return False
+    return not words.states.fullmatch(lowered(headings[-1]))
 
 
 def seconds(sentence: Sentence) -> bool:
@@ -420,11 +465,12 @@ def _is_open_question(sentence: Sentence, section: Section) -> bool:
         return True
     if sentence.block.number or sentence.text[0] == "(" or not words.asks.search(sentence.low):
         return False  # an instruction that asks the reader, or a fragment
-    if words.addresses.search(sentence.low) or not _SMALL.search(sentence.text):
+    mail = bool(sentence.block.speaker) and not sentence.spoken
+    if (not mail and words.addresses.search(sentence.low)) or not _SMALL.search(sentence.text):
         return False
     # What follows may answer it.
     return (
-        sentence.last
+        (sentence.last or mail)
         and sentence.text.count(" ") >= _SHORTEST_QUESTION
         and not sentence.spoken
         and sentence.block.kind is not BlockKind.QUOTATION
@@ -556,22 +602,27 @@ def _ends_with(pattern: re.Pattern[str], text: str) -> bool:
 
 def _person_in_charge(sentence: Sentence, said: str, low: str, words: Vocabulary) -> str:
     """Return the owner in "Tom to ask" or "Mrs Olsen will sign"; empty if there is none."""
-    person = _OWNER.match(said)
-    if person is None or not words.takes_on.match(low, person.end()):
-        return ""
-    name = person["owner"]
-    first = name.split()[0].rstrip(",")
-    if words.no_owner.fullmatch(lowered(first)) or words.imperative.match(low):
-        return ""
-    known = (
-        name.startswith("@")
-        or _TITLED.match(name)
-        or first in sentence.people
-        or (sentence.section is Section.ACTION and sentence.first)
-        or sentence.block.done is False
-        or (words.due.search(low, person.end()) and due_date(said, low, words))
-    )
-    return name if known else ""
+    # "Storage: Tom will order the parts".
+    topic = _TOPIC.match(said)
+    for start in (0, topic.end()) if topic else (0,):
+        person = _OWNER.match(said, start)
+        if person is None or not words.takes_on.match(low, person.end()):
+            continue
+        name = person["owner"]
+        first = name.split()[0].rstrip(",")
+        if words.no_owner.fullmatch(lowered(first)) or words.imperative.match(low):
+            continue
+        known = (
+            name.startswith("@")
+            or _TITLED.match(name)
+            or first in sentence.people
+            or (sentence.section is Section.ACTION and sentence.first)
+            or sentence.block.done is False
+            or (words.due.search(low, person.end()) and due_date(said, low, words))
+        )
+        if known:
+            return name
+    return ""
 
 
 def _owner(sentence: Sentence, said: str, low: str, label: re.Match[str] | None) -> str:
@@ -586,7 +637,8 @@ def _owner(sentence: Sentence, said: str, low: str, label: re.Match[str] | None)
             return name
     handle = _HANDLE.search(said)
     if handle is None:
-        return sentence.block.speaker
+        speaker = sentence.block.speaker
+        return "" if words.no_owner.fullmatch(lowered(speaker)) else speaker
     before = low[: handle.start()].split()
     # "Contact @anna" says with whom.
     if before and (before[-1] in words.full_verbs or before[-1] in words.prepositions):

@@ -39,8 +39,8 @@ _IDENTIFIER = re.compile(
     re.IGNORECASE,
 )
 _RANGE = re.compile(r"[\d.,]+\s?[-–]?\s?$")
-# "15L" is the name of a route, "3D" no quantity.
-_ROUTE = re.compile(r"\s*(?:\d{2,}L\b|\d+[A-Z]\d|\dD\b)")
+# "15L" is the name of a route, "3D" no quantity, "404 errors" are of one sort.
+_ROUTE = re.compile(r"\s*(?:\d{2,}L\b|\d+[A-Z]\d|\dD\b|[45]\d\d (?:errors|responses|codes)\b)")
 
 
 def has_quantity(

@@ -21,12 +21,17 @@ from combine_core.llm.extract.kinds import (
     Reading,
     Section,
     Sentence,
+    completes,
     goes_on,
     is_bare,
     is_clear,
     is_labelled_decision,
+    kind_of,
+    matter_of,
     moves,
+    names_group,
     needs_more,
+    needs_title,
     read_sentence,
     records_more,
     seconds,
@@ -34,6 +39,7 @@ from combine_core.llm.extract.kinds import (
     settles,
     stands_alone,
 )
+from combine_core.llm.extract.titles import Span, Titles, is_part, list_below
 from combine_core.llm.extract.vocabulary import vocabulary_of
 from combine_core.readers import SILENT, Block, BlockKind, read_blocks
 
@@ -56,6 +62,24 @@ _FRAGMENT = 6
 _DIGIT = re.compile(r"\d")
 # "Ann" of "Ann Lee (@ann)", in a list of those present.
 _FIRST_NAME = re.compile(r"\A[\W_]*([A-ZÀ-Þ][\w'’-]+)")
+_QUOTATION_MARK = re.compile('["“”„«»]')
+_SIGN = re.compile(r"\A[^\w\s\"'“„«(/$@#`-]+\s+")
+# A line with so many words at most does not say what its list is about: "Symptoms:".
+_LABEL = 2
+# The fewest entries that complete a line.
+_PARTS = 2
+# A task with so many words at most does not say what it is about: "Ann answers".
+_SHORT_TASK = 4
+# The weight of what only its title completes.
+_COMPLETED = 0.7
+_LEADS = frozenset({BlockKind.HEADING, BlockKind.PARAGRAPH, BlockKind.LIST_ITEM})
+_LISTED_KINDS: frozenset[BlockKind] = frozenset({BlockKind.LIST_ITEM, BlockKind.TABLE_ROW})
+_JOINED_SECTIONS = frozenset({Section.OTHER, Section.OUTCOME, Section.SUMMARY})
+_DECIDED = frozenset({Kind.DECISION, Kind.QUESTION})
+# "Present: Ann Lee, Ben", near the beginning.
+_ATTENDANCE = re.compile(r"^\W*(?P<label>[^\W\d_][\w ]{2,30})\W*:\W* (?P<names>.+)", re.MULTILINE)
+_NAMED = re.compile(r"(?:\A|[,;/&]|\bund\b|\band\b)\W*([A-ZÀ-Þ][\w'’-]+)")
+_HEAD = 4_000
 # A line between a motion and its votes.
 _RULE = re.compile(r"^[-_*]{3,}[ \t]*$", re.MULTILINE)
 _CODE_ALONE = re.compile(r"\W*`[^`\n]+`(?: *(?:and|or|und|,|;|\|)? *`[^`\n]+`)*\W*\w{0,4}")
@@ -64,13 +88,17 @@ _OBLIGES = re.compile(r"\w (?:shall|must|muss|müssen) |\A\W*(?:Verify|Ensure) t
 
 @dataclass(slots=True)
 class Said:
-    """A sentence of a source: what it is, where it stands, and how important it is."""
+    """A sentence of a source: what it is, where it stands, and how important it is.
+
+    :ivar titles: where the titles stand that complete it
+    """
 
     sentence: Sentence
     reading: Reading
     start: int
     end: int
     weight: float
+    titles: tuple[Span, ...] = ()
 
 
 class SourceReader:
@@ -102,16 +130,24 @@ class SourceReader:
             for block in self._blocks
         )
         self._is_form = questions >= _FORM
-        self._asked: tuple[int, int] | None = None
+        self._titles = Titles(material.text, self._language)
+        self._asked: Span | None = None
         self._held: list[Said] = []
         self._listed: set[str] = set()
         self._decided: set[tuple[str, ...]] = set()
 
     def said(self, check_time: Callable[[], None]) -> Iterator[Said]:
         """The sentences that say something, in their order."""
+        behind = 0
         for number, block in enumerate(self._blocks):
             if number % 500 == 0:
                 check_time()
+            self._titles.note(block)
+            if number < behind:
+                continue
+            if listed := self._with_list(number):
+                behind = number + 1 + listed
+                continue
             if block.kind in SILENT or self._section(block) is Section.SILENT:
                 continue
             if self._in_italics(block) and self._section(block) is Section.OTHER:
@@ -123,6 +159,73 @@ class SourceReader:
                 self._held = []
             self._held += found
         yield from self._held
+
+    def _with_list(self, number: int) -> int:
+        """Join a line with the list that completes it, and return the number of its entries, or 0."""
+        lead = self._blocks[number]
+        following = self._blocks[number + 1] if number + 1 < len(self._blocks) else None
+        if following is None or following.kind not in _LISTED_KINDS or lead.kind not in _LEADS:
+            return 0
+        if self._section(following) not in _JOINED_SECTIONS:
+            return 0
+        entries = list_below(self._text, self._blocks, number)
+        parts = [_without_marks(plain_text(self._text[one.body : one.end])) for one in entries]
+        if entries and entries[0].columns:
+            parts = [_row_text(self._text[one.start : one.end], one) for one in entries]
+        elif len(entries) < _PARTS or not all(is_part(part, self._language) for part in parts):
+            return 0
+        parts = [part for part in parts if _WORD.search(part)]
+        if not parts:
+            return 0
+        for entry in entries:
+            reading = read_sentence(self._whole(entry))
+            if reading and (reading.kind in _DECIDED or reading.owner or reading.due):
+                return 0
+        named = plain_text(self._text[lead.body : lead.end].lstrip("#")).rstrip(" :")
+        whole = replace(self._whole(lead), text=f"{named}: {'; '.join(parts)}")
+        titled = lead.kind is BlockKind.HEADING
+        place = _stripped(self._text, (entries[0] if titled else lead).start, entries[-1].end)
+        said = Said(whole, Reading(Kind.STATEMENT), *place, _COMPLETED)
+        if titled:
+            said.titles = (_stripped(self._text, lead.start, lead.end),)
+        if len(named.split()) <= _LABEL:
+            said = self._titled(said, matter_of(lead.headings, self._language))
+        self._held.append(said)
+        return len(entries)
+
+    def _whole(self, block: Block) -> Sentence:
+        """Return the words of a block as one sentence."""
+        return self._sentence(block, None, [(block.body, block.end)], 0)
+
+    def _titled(self, said: Said, title: str) -> Said:
+        """Put the title before the words, if it stands in this text."""
+        span = self._titles.span_of(title)
+        if span is None:
+            return said
+        # What stands in quotation marks would have to stand in the sentence.
+        words = _QUOTATION_MARK.sub("", title).rstrip(" -–:")
+        sentence = replace(said.sentence, text=f"{words}: {said.sentence.text}")
+        return replace(said, sentence=sentence, titles=(span, *said.titles))
+
+    def _completed(
+        self, block: Block, sentence: Sentence, reading: Reading | None, place: Span
+    ) -> Said | None:
+        """Join an entry with the title or the entry above it that says what it is about."""
+        title = block.headings[-1] if block.headings else ""
+        if title and sentence.words.next_meeting.fullmatch(lowered(title)):
+            joined = any(map(str.isdecimal, sentence.text))
+            reading = Reading(Kind.STATEMENT)
+        elif is_bare(sentence):
+            title = matter_of(block.headings, self._language)
+            joined = needs_title(sentence, title)
+            reading = Reading(Kind.DECISION)
+        else:
+            title = self._titles.label_above(block)
+            reading = reading or Reading(Kind.STATEMENT, figures=True)
+            joined = bool(title) and self._section(block) in _JOINED_SECTIONS
+            joined = joined and _is_incomplete(sentence, reading) and completes(sentence)
+            reading = replace(reading, kind=kind_of(sentence, reading), figures=False)
+        return self._titled(Said(sentence, reading, *place, _COMPLETED), title) if joined else None
 
     def _agendas_in(self) -> frozenset[str]:
         """Return the titles of agendas that only announce what stands elsewhere in the source."""
@@ -153,16 +256,25 @@ class SourceReader:
     def _names_of_people(self) -> frozenset[str]:
         """Return the first and last names of those who speak or are listed as present."""
         names = {name for block in self._blocks for name in block.speaker.split()}
+        present = vocabulary_of(self._language).sections["attendance"]
         for block in self._blocks:
-            if block.kind is BlockKind.LIST_ITEM and self._section(block) is Section.SILENT:
+            titles = (lowered(title).strip(" :") for title in block.headings)
+            if block.kind is BlockKind.LIST_ITEM and any(map(present.fullmatch, titles)):
                 names.update(_FIRST_NAME.findall(self._text[block.body : block.end]))
+        for line in _ATTENDANCE.finditer(self._text[:_HEAD]):
+            if present.fullmatch(line["label"].lower()):
+                names.update(_NAMED.findall(line["names"]))
         return frozenset(names)
 
     def _said_in(self, block: Block, following: Block | None) -> list[Said]:
         text = self._text
         discount = _discount(text, block, following)
         if block.kind is BlockKind.LIST_ITEM and self._section(block) is Section.ACTION:
-            self._listed.add(plain_text(text[block.body : block.end]).rstrip(":"))
+            entry = plain_text(text[block.body : block.end]).rstrip(":")
+            nested = following is not None and following.headings == (*block.headings, entry)
+            if nested and names_group(self._whole(block)):
+                return []
+            self._listed.add(entry)
         found: list[Said] = []
         decided = False
         spans = list(_spans(text, block, self._language))
@@ -191,6 +303,11 @@ class SourceReader:
             if sentence.section is Section.ACTION and self._nested(block, sentence):
                 sentence = replace(sentence, section=Section.OTHER)
             reading = None if _CODE_ALONE.fullmatch(text, start, end) else read_sentence(sentence)
+            if len(spans) == 1 and (
+                joined := self._completed(block, sentence, reading, (start, end))
+            ):
+                found.append(joined)
+                continue
             if reading is None or (
                 reading.kind is Kind.QUESTION and self._answered(following, block, sentence.text)
             ):
@@ -219,7 +336,7 @@ class SourceReader:
                 self._join(found, spans[index - 1], end)
                 continue
             weight = weight_of(sentence) / discount
-            if self._aloud and not sentence.spoken:
+            if self._aloud and not block.speaker:
                 weight -= _THOUGHT
             found.append(Said(sentence, reading, first, end, max(weight, 0.0)))
         return found
@@ -254,6 +371,8 @@ class SourceReader:
     ) -> Sentence:
         start, end = spans[index]
         words = plain_text(self._text[start:end])
+        if words[:1] == "[" and words[-1:] == "]":
+            words = words[1:-1]
         if block.kind is BlockKind.TABLE_ROW:
             words = _row_text(self._text[start:end], block) or words
         return Sentence(
@@ -304,6 +423,23 @@ class SourceReader:
         if kind is Kind.STATEMENT:
             self._asked = question[0], end  # there may be more votes
         return True
+
+
+def _is_incomplete(sentence: Sentence, reading: Reading) -> bool:
+    """Check whether only the entry above says what a statement or a task is about."""
+    if reading.kind is Kind.ACTION:
+        return len(sentence.text.split()) <= _SHORT_TASK
+    return reading.kind is Kind.STATEMENT and not stands_alone(sentence)
+
+
+def _without_marks(words: str) -> str:
+    """Take signs such as a check mark off the beginning of an entry, and the full stop off its end."""
+    return _SIGN.sub("", words).rstrip(".,; ")
+
+
+def _stripped(text: str, start: int, end: int) -> Span:
+    words = text[start:end]
+    return start + len(words) - len(words.lstrip()), start + len(words.rstrip())
 
 
 def _discount(text: str, block: Block, following: Block | None) -> int:
@@ -358,13 +494,15 @@ def _row_text(row: str, block: Block) -> str:
 def weight_of(sentence: Sentence) -> float:
     text, block = sentence.text, sentence.block
     # "This alert" below "Meaning" is what the text is about.
-    about_itself = sentence.section is Section.SUMMARY and sentence.first
+    about_itself = sentence.section is Section.SUMMARY and sentence.first and len(text.split()) > 2
     if not about_itself and not stands_alone(sentence):
+        return 0.0
+    if block.done and sentence.words.imperative.match(sentence.low):
         return 0.0
     words = _WORD.findall(text)
     weight = 1.0 if 6 <= len(words) <= 70 else 0.6 if len(words) >= 3 else 0.0
     padded = f" {sentence.low} "
-    if not sentence.spoken and any(map(padded.__contains__, sentence.words.speaks)):
+    if not block.speaker and any(map(padded.__contains__, sentence.words.speaks)):
         weight -= 1.0  # "I" without a speaker
     if text[-1:] not in ".!…。)":
         weight -= 0.1 if len(words) >= _FRAGMENT or block.done is not None else 0.3

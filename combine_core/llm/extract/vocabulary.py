@@ -20,6 +20,7 @@ _WORDS = frozenset(
         "subordinates",
         "relatives",
         "subjects",
+        "persons",
         "no_subjects",
         "function_words",
         "prepositions",
@@ -51,6 +52,9 @@ class Vocabulary:
     :ivar seconds: how a motion is supported
     :ivar carries: says that a motion is approved
     :ivar bare: a whole sentence that approves, and does not tell what
+    :ivar next_meeting: announces the next meeting
+    :ivar states: a whole title above what has become of the text itself: "Status"
+    :ivar points: begins an entry that only points elsewhere: "see"
     :ivar addresses: speaks to the reader
     :ivar formality_signs: parts of words; without one, a sentence is no formality
     :ivar formality: stands in sentences about the meeting itself: who opened it, who was there
@@ -70,6 +74,7 @@ class Vocabulary:
     :ivar subordinates: begin a clause that says nothing alone: "which"
     :ivar relatives: the same behind a comma
     :ivar subjects: words that may be a subject although they name nothing: "we"
+    :ivar persons: those of them right behind which a verb stands
     :ivar no_subjects: words before a noun, so that what follows is no verb: "the"
     :ivar function_words: name nothing
     :ivar prepositions: behind a participle, these say that it is none of a subject: "covered in"
@@ -110,6 +115,9 @@ class Vocabulary:
     seconds: re.Pattern[str]
     carries: re.Pattern[str]
     bare: re.Pattern[str]
+    next_meeting: re.Pattern[str]
+    states: re.Pattern[str]
+    points: re.Pattern[str]
     addresses: re.Pattern[str]
     formality_signs: tuple[str, ...]
     formality: re.Pattern[str]
@@ -129,6 +137,7 @@ class Vocabulary:
     subordinates: frozenset[str]
     relatives: frozenset[str]
     subjects: frozenset[str]
+    persons: frozenset[str]
     no_subjects: frozenset[str]
     function_words: frozenset[str]
     prepositions: frozenset[str]

@@ -109,6 +109,15 @@ DECISIONS = [
     "We go with the blue one.",
     "The Steering Council unanimously accepts the community vote to promote Matt Page",
     "The proposal advanced to Stage 1",
+    "The review was moved to the next meeting.",
+    "The motion to buy a pump carried.",
+    "The plan of Ann was bold, and Ben was elected.",
+    "We'll go ahead with option B",
+    "Agreement reached on the pump",
+    "#agreed We buy the blue pump",
+    "Wir einigen uns auf die blaue Pumpe",
+    "Wir nehmen den Antrag einstimmig an",
+    "Die Versammlung stimmt dem Haushalt 2024 zu.",
     "Der Vorstand hat den Plan beschlossen.",
     "Beschluss: Wir nehmen das Angebot an.",
     "Dieser Punkt wurde auf die nächste Versammlung am 28. April verschoben.",
@@ -117,6 +126,7 @@ DECISIONS = [
     "Der Antrag wird von der Mitgliederversammlung bei Enthaltung des Vorstandes angenommen.",
 ]
 NO_DECISIONS = [
+    "...or is only one plan accepted.",
     "We proposed that it be accepted.",
     "The changes were not accepted.",
     "Nothing has been decided yet, the matter is not decided.",
@@ -160,6 +170,8 @@ ACTIONS = [
     "Need to open a poll for dates",
     "Mentorship survey responses to be checked",
     "Vertrag bis Freitag prüfen",
+    "#action tom to buy the pump",
+    "Die Umfrage muss ausgewertet werden",
     "Herr Maier muss das Angebot einholen.",
     "Bitte die Rechnung schicken",
 ]
@@ -204,6 +216,7 @@ NO_NUMBERS = [
     "Figure 2-2 shows the interfaces.",
     "Table 3-4.1 lists the constraints.",
     "The improvements of 15L include queue lanes.",
+    "Users saw 404 errors in the hall.",
 ]
 
 
