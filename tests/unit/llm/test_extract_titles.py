@@ -82,21 +82,30 @@ def test_the_state_of_a_record_is_no_decision():
 
 
 def test_how_an_incident_was_resolved_is_no_decision():
-    text = "# Incident\n\nThe hall was wet.\n\n## Resolution\n\nThe pump was replaced by the older one of hall 3.\n"
+    text = (
+        "# Incident\n\nThe hall was wet.\n\n"
+        "## Resolution\n\nThe pump was replaced by the older one of hall 3.\n"
+    )
     brief = brief_of(text)
     assert brief["decisions"] == []
     assert "The pump was replaced by the older one of hall 3." in wording(brief["key_points"])
 
 
 def test_tasks_and_sentences_of_a_list_stay_apart():
-    text = "Notes:\n- Ann to call the vendor by Friday\n- Buy a seal\n\nDecisions:\n- Keep the pump\n- Sell the roof\n"
+    text = (
+        "Notes:\n- Ann to call the vendor by Friday\n- Buy a seal\n\n"
+        "Decisions:\n- Keep the pump\n- Sell the roof\n"
+    )
     brief = brief_of(text)
     assert wording(brief["decisions"]) == ["Keep the pump", "Sell the roof"]
     assert "Ann to call the vendor by Friday" in wording(brief["next_steps"])
 
 
 def test_an_entry_that_groups_tasks_is_no_task():
-    text = "## Action items\n\n- New website / (@ann)\n  - [@ben][]: Write the page on pumps\n  - Unclaimed: Test the links\n"
+    text = (
+        "## Action items\n\n- New website / (@ann)\n"
+        "  - [@ben][]: Write the page on pumps\n  - Unclaimed: Test the links\n"
+    )
     steps = brief_of(text)["next_steps"]
     assert [(step["text"], step.get("owner")) for step in steps] == [
         ("@ben: Write the page on pumps", "@ben"),
@@ -105,7 +114,10 @@ def test_an_entry_that_groups_tasks_is_no_task():
 
 
 def test_a_short_task_stands_with_its_label():
-    text = "Anwesend: Jil, Nikita\n\n## E-Mails\n\n* Die Gruppe hat die Pumpe bezahlt.\n* Anfrage zum Sommercamp\n  * Jil antwortet\n"
+    text = (
+        "Anwesend: Jil, Nikita\n\n## E-Mails\n\n* Die Gruppe hat die Pumpe bezahlt.\n"
+        "* Anfrage zum Sommercamp\n  * Jil antwortet\n"
+    )
     [step] = brief_of(text)["next_steps"]
     assert (step["text"], step["owner"]) == ("Anfrage zum Sommercamp: Jil antwortet", "Jil")
 
@@ -125,5 +137,8 @@ def test_a_finished_order_is_no_statement():
 
 
 def test_a_text_without_a_summary_begins_with_what_it_is_about():
-    text = "# Pumps\n\nWe utilise three pumps to keep the cellar dry.\n\n## Faults\n\nThe seal breaks in winter.\n"
+    text = (
+        "# Pumps\n\nWe utilise three pumps to keep the cellar dry.\n\n"
+        "## Faults\n\nThe seal breaks in winter.\n"
+    )
     assert wording(brief_of(text)["summary"]) == ["We utilise three pumps to keep the cellar dry."]
