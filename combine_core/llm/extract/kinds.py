@@ -89,6 +89,8 @@ _BEGINNING = re.compile(
     r"|\"[^\"]+\"|'[^']+'(?!\w)|“[^”]+”|„[^“”]+[“”]|«[^»]+»"
 )
 _WHOLE_DECISION = 5
+# Of a decision that does not tell its matter, in letters.
+_LONGEST_BARE = 100
 # The fewest words of a row that is a record, whose columns have no names.
 _RECORD = 5
 # A question with its answer.
@@ -157,6 +159,7 @@ _SAID = re.compile(r"[\w@-]+ [-–] ")
 _SMALL = re.compile(r"\s[^\W\d_A-ZÄÖÜ]")
 # Arrows, commands and traces.
 _CODE = re.compile(r"[-=]>|→|\s--?[a-z][\w-]*\s|\s[<>|]\s|\AFile \"|\$\(")
+_DASH = re.compile(r" (?:->?|[–—→]) ")
 # "EC decided to".
 _ACRONYM = re.compile(r"\b[A-Z]{2,6}\s+")
 _PRONOUN = re.compile(r"\s+(?:that|it|this|them|das|dies|es)\W*", re.IGNORECASE)
@@ -320,19 +323,14 @@ def _is_sentence(sentence: Sentence) -> bool:
 
 def completes(sentence: Sentence) -> bool:
     """Check whether a part of a sentence says something of the label above it: "Met on Friday"."""
-    if (
-        sentence.text.endswith(("?", ":"))
-        or _CODE.search(sentence.text)
-        or _ADDRESS.fullmatch(sentence.text)
-    ):
+    text, words = sentence.text, sentence.words
+    if "?" in text or text[-1:] == ":" or words.points.match(sentence.low):
         return False
-    if not _TWO_WORDS.match(sentence.text) or not _BEGINNING.match(sentence.text):
+    if not _TWO_WORDS.match(text) or not _BEGINNING.match(text):
         return False
-    if sentence.words.points.match(sentence.low):
+    if _CODE.search(text) or _ADDRESS.fullmatch(text):
         return False
-    return any(map(str.isdecimal, sentence.text)) or says_so(
-        sentence.text, sentence.words, speaker=True
-    )
+    return any(map(str.isdecimal, text)) or says_so(text, words, speaker=True)
 
 
 def goes_on(sentence: Sentence) -> bool:
@@ -356,7 +354,8 @@ def moves(sentence: Sentence) -> bool:
 
 def is_bare(sentence: Sentence) -> bool:
     """Check for a decision that does not tell its matter: "Motion passed"."""
-    return sentence.words.bare.fullmatch(sentence.low.strip(" .!*")) is not None
+    short = len(sentence.low) <= _LONGEST_BARE
+    return short and sentence.words.bare.fullmatch(sentence.low.strip(" .!*")) is not None
 
 
 def names_group(sentence: Sentence) -> bool:
@@ -520,8 +519,12 @@ def _is_decision(
 
 def _performative(sentence: Sentence, low: str, words: Vocabulary) -> tuple[int, int] | None:
     """Where the sentence says that something is decided."""
-    if not sentence.spoken and (opening := words.opens_decision.match(low)):
-        return opening.span()
+    if not sentence.spoken:
+        # "Two names are in use - agreed to keep the first".
+        starts = [0, *(dash.end() for dash in _DASH.finditer(low))]
+        for start in starts:
+            if opening := words.opens_decision.match(low, start):
+                return opening.span()
     # Deeds are rare, groups are not.
     deeds = words.decides.search(low) is not None
     for group in words.group.finditer(low) if deeds else ():

@@ -63,7 +63,8 @@ _DIGIT = re.compile(r"\d")
 # "Ann" of "Ann Lee (@ann)", in a list of those present.
 _FIRST_NAME = re.compile(r"\A[\W_]*([A-ZÀ-Þ][\w'’-]+)")
 _QUOTATION_MARK = re.compile('["“”„«»]')
-_SIGN = re.compile(r"\A[^\w\s\"'“„«(/$@#`-]+\s+")
+# A check mark or a picture.
+_SIGN = re.compile("\\A(?:[\u2600-\u27bf\U0001f300-\U0001faff]\ufe0f?[ ]*)+")
 # A line with so many words at most does not say what its list is about: "Symptoms:".
 _LABEL = 2
 # The fewest entries that complete a line.
@@ -302,10 +303,16 @@ class SourceReader:
                 sentence = sentence if decides else replace(sentence, section=Section.OTHER)
             if sentence.section is Section.ACTION and self._nested(block, sentence):
                 sentence = replace(sentence, section=Section.OTHER)
-            reading = None if _CODE_ALONE.fullmatch(text, start, end) else read_sentence(sentence)
-            if len(spans) == 1 and (
-                joined := self._completed(block, sentence, reading, (start, end))
-            ):
+            code = _CODE_ALONE.fullmatch(text, start, end) is not None
+            reading = None if code else read_sentence(sentence)
+            joined = None
+            if len(spans) == 1 and not code:
+                joined = self._completed(block, sentence, reading, (start, end))
+            if joined is not None:
+                # "Passed" and what was passed are one decision.
+                self._held = [
+                    said for said in self._held if (said.start, said.end) not in joined.titles
+                ]
                 found.append(joined)
                 continue
             if reading is None or (
@@ -371,6 +378,7 @@ class SourceReader:
     ) -> Sentence:
         start, end = spans[index]
         words = plain_text(self._text[start:end])
+        words = words if words.isascii() else _SIGN.sub("", words)
         if words[:1] == "[" and words[-1:] == "]":
             words = words[1:-1]
         if block.kind is BlockKind.TABLE_ROW:

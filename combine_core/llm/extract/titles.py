@@ -63,7 +63,8 @@ class Titles:
             and len(title.split()) <= _LABEL
             and title[-1:] not in "?.!"
         )
-        return title if named and not says_so(title, vocabulary_of(self._language)) else ""
+        words = vocabulary_of(self._language)
+        return title if named and not title[0].islower() and not says_so(title, words) else ""
 
 
 def list_below(text: str, blocks: Sequence[Block], number: int) -> list[Block]:

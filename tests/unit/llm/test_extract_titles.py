@@ -76,6 +76,28 @@ def test_a_bare_decision_stands_with_its_title(text, decision):
     assert wording(brief_of(text)["decisions"]) == [decision]
 
 
+def test_what_was_passed_and_that_it_passed_are_one_decision():
+    text = "- Decision: Sell the old pump\n  - Passed unanimously\n"
+    assert wording(brief_of(text)["decisions"]) == [
+        "Decision: Sell the old pump: Passed unanimously"
+    ]
+
+
+def test_a_check_mark_is_no_word():
+    text = "The hall is closed on every Monday of May.\n\n- ✅ The new pump needs little oil.\n"
+    assert "The new pump needs little oil." in wording(brief_of(text)["key_points"])
+
+
+def test_a_question_below_a_label_is_no_statement():
+    text = "- Strategiepapier der Stadt (11.09.)\n  - wer will dahin? 22.09. um 13 Uhr\n"
+    assert brief_of(text)["key_points"] == []
+
+
+def test_code_below_a_line_is_no_statement():
+    text = "- Restart of the pump\n  - `pump restart 3`\n"
+    assert brief_of(text)["key_points"] == []
+
+
 def test_the_state_of_a_record_is_no_decision():
     text = "# ADR 4: Pumps\n\n## Status\n\nAccepted\n\n## Decision\n\nWe will use the blue pump.\n"
     assert wording(brief_of(text)["decisions"]) == ["We will use the blue pump."]
