@@ -179,8 +179,11 @@ class SourceReader:
         if not parts:
             return 0
         for entry in entries:
-            reading = read_sentence(self._whole(entry))
+            part = self._whole(entry)
+            reading = read_sentence(part)
             if reading and (reading.kind in _DECIDED or reading.owner or reading.due):
+                return 0
+            if stands_alone(part) and not part.words.imperative.match(part.low):
                 return 0
         named = plain_text(self._text[lead.body : lead.end].lstrip("#")).rstrip(" :")
         whole = replace(self._whole(lead), text=f"{named}: {'; '.join(parts)}")

@@ -76,7 +76,7 @@ def test_a_bare_decision_stands_with_its_title(text, decision):
     assert wording(brief_of(text)["decisions"]) == [decision]
 
 
-def test_what_was_passed_and_that_it_passed_are_one_decision():
+def test_a_vote_stands_with_its_matter():
     text = "- Decision: Sell the old pump\n  - Passed unanimously\n"
     assert wording(brief_of(text)["decisions"]) == [
         "Decision: Sell the old pump: Passed unanimously"
@@ -103,7 +103,7 @@ def test_the_state_of_a_record_is_no_decision():
     assert wording(brief_of(text)["decisions"]) == ["We will use the blue pump."]
 
 
-def test_how_an_incident_was_resolved_is_no_decision():
+def test_the_end_of_an_incident_is_no_decision():
     text = (
         "# Incident\n\nThe hall was wet.\n\n"
         "## Resolution\n\nThe pump was replaced by the older one of hall 3.\n"
