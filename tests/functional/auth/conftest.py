@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from pyramid.authorization import Allow, Authenticated, Everyone
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPConflict
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
-from webtest import TestApp
+from webtest import TestApp, TestResponse
 
 from combine_auth.sessions import start_session
 from combine_auth.settings import AuthSettings
 from combine_auth.tokens.service import create_token
+from combine_core.cli import main
 from combine_core.database import engine_of, session_factory
 from combine_core.observe.context import request_id
 from combine_core.settings import SETTINGS_KEY, CoreSettings, load_all
@@ -179,6 +182,31 @@ def ini_file(tmp_path: Path, database_url: str) -> Path:
     includes = "pyramid.includes = combine_core combine_auth"
     path.write_text("\n".join(["[app:main]", "use = egg:pyramid-combine", includes, *lines, ""]))
     return path
+
+
+@pytest.fixture
+def combine(ini_file: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """``combine("user create", "ann@example.com")``: run the command on the service of ``ini_file``."""
+    for name in ("ENVIRONMENT", "DATABASE_URL", "COMBINE_CORE_DATABASE_URL", "COMBINE_INI"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(line: str, *words: str, ini: Path = ini_file, typed: str = "") -> Result:
+        return CliRunner().invoke(main, [*line.split(), *words, "-c", str(ini)], input=typed)
+
+    return run
+
+
+@pytest.fixture
+def signed_in(service: Service, client: TestApp) -> TestApp:
+    """A browser with a session of Ann."""
+    client.set_cookie(COOKIE, service.cookie(service.user()))
+    return client
+
+
+def find_form(page: TestResponse, path: str) -> Any:
+    """Return the only form of the page whose action matches this pattern."""
+    [found] = [form for form in page.forms.values() if re.search(path, form.action)]
+    return found
 
 
 @pytest.fixture

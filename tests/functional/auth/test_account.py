@@ -1,22 +1,6 @@
 """Tests the account page with the user's profile and sessions."""
 
-import re
-
-import pytest
-
-from tests.functional.auth.conftest import COOKIE
-
-
-@pytest.fixture
-def signed_in(service, client):
-    """A browser with a session of Ann."""
-    client.set_cookie(COOKIE, service.cookie(service.user()))
-    return client
-
-
-def form(page, path):
-    [found] = [form for form in page.forms.values() if re.search(path, form.action)]
-    return found
+from tests.functional.auth.conftest import COOKIE, find_form
 
 
 def csrf(client):
@@ -71,13 +55,13 @@ def test_another_session_is_ended(service, signed_in):
     assert "here <strong>(this one)" in page
     [(mine, theirs)] = service.execute("SELECT min(id::text), max(id::text) FROM sessions")
     assert mine < theirs
-    form(page, theirs).submit(status=303)
+    find_form(page, theirs).submit(status=303)
     assert other.get("/whoami").json["email"] is None
     assert signed_in.get("/whoami").json["email"] == "ann@example.com"
 
 
 def test_this_session_is_ended(service, signed_in):
-    answer = form(signed_in.get("/account"), "sessions/").submit()
+    answer = find_form(signed_in.get("/account"), "sessions/").submit()
     assert answer.location == "http://localhost:8000/auth/sign-in"
     assert signed_in.cookies.get(COOKIE, "") == ""
     assert service.execute("SELECT count(*) FROM sessions") == [(0,)]

@@ -4,23 +4,8 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from click.testing import CliRunner
 
 from combine_auth.audit import Action, record
-from combine_auth.cli.audit import audit
-from combine_core.cli.service import open_service
-
-
-@pytest.fixture
-def run(ini_file, monkeypatch):
-    """``run("--limit", "1")``: run the command on the service of ``ini_file``."""
-    for name in ("ENVIRONMENT", "DATABASE_URL", "COMBINE_CORE_DATABASE_URL", "COMBINE_INI"):
-        monkeypatch.delenv(name, raising=False)
-
-    def run(*words):
-        return CliRunner().invoke(audit, [*words, "-c", str(ini_file)], obj=open_service)
-
-    return run
 
 
 @pytest.fixture
@@ -55,8 +40,8 @@ def objects(result):
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def test_events_are_shown_newest_first(run, ann):
-    result = run()
+def test_events_are_shown_newest_first(combine, ann):
+    result = combine("audit")
     assert result.exit_code == 0
     head, *rows = result.stdout.splitlines()
     assert head.split() == [
@@ -92,12 +77,12 @@ def test_events_are_shown_newest_first(run, ann):
         (["--since", "0001-01-02"], ["settings", "sign-in", "sign-in", "user-create"]),
     ],
 )
-def test_events_are_filtered(run, ann, words, actions):
-    assert [found["action"] for found in objects(run("--json", *words))] == actions
+def test_events_are_filtered(combine, ann, words, actions):
+    assert [found["action"] for found in objects(combine("audit", "--json", *words))] == actions
 
 
-def test_json_contains_all_fields(run, ann):
-    [found] = objects(run("--json", "--user", ann.email, "--action", "sign-in"))
+def test_json_contains_all_fields(combine, ann):
+    [found] = objects(combine("audit", "--json", "--user", ann.email, "--action", "sign-in"))
     at = datetime.fromisoformat(found.pop("at"))
     assert datetime.now(UTC) - at < timedelta(minutes=5)
     assert found.pop("id")
@@ -124,17 +109,20 @@ def test_json_contains_all_fields(run, ann):
         ["--user", "a\nb"],
     ],
 )
-def test_invalid_options_are_reported(run, ann, words):
-    result = run(*words)
+def test_invalid_options_are_reported(combine, ann, words):
+    result = combine("audit", *words)
     assert result.exit_code == 2
     assert isinstance(result.exception, SystemExit)
     assert "Invalid value for" in result.stderr
 
 
-def test_all_pages_are_read(service, run):
+def test_all_pages_are_read(service, combine):
     with service.session() as session:
         for number in range(205):
             record(session, Action.SIGN_IN, number=number)
-    numbers = [found["details"]["number"] for found in objects(run("--json", "--limit", "203"))]
+    numbers = [
+        found["details"]["number"]
+        for found in objects(combine("audit", "--json", "--limit", "203"))
+    ]
     assert numbers == list(range(204, 1, -1))
-    assert "There may be more" in run("--limit", "203").stderr
+    assert "There may be more" in combine("audit", "--limit", "203").stderr

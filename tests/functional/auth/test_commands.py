@@ -4,22 +4,8 @@ import re
 import uuid
 
 import pytest
-from click.testing import CliRunner
 
 from combine_auth.tokens.format import PERSONAL
-from combine_core.cli import main
-
-
-@pytest.fixture
-def combine(ini_file, monkeypatch):
-    """``combine("user list")``: run the command on the service of ``ini_file``."""
-    for name in ("ENVIRONMENT", "DATABASE_URL", "COMBINE_CORE_DATABASE_URL", "COMBINE_INI"):
-        monkeypatch.delenv(name, raising=False)
-
-    def run(line, ini=ini_file):
-        return CliRunner().invoke(main, [*line.split(), "-c", str(ini)])
-
-    return run
 
 
 @pytest.fixture

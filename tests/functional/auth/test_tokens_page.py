@@ -1,25 +1,12 @@
 """Tests the page for personal access tokens."""
 
-import re
 from datetime import timedelta
 
 import pytest
 
 from combine_auth.tokens.format import PERSONAL
 from combine_auth.tokens.service import MAX_ACTIVE
-from tests.functional.auth.conftest import COOKIE
-
-
-@pytest.fixture
-def signed_in(service, client):
-    """A browser with a session of Ann."""
-    client.set_cookie(COOKIE, service.cookie(service.user()))
-    return client
-
-
-def form(page, path):
-    [found] = [form for form in page.forms.values() if re.search(path, form.action)]
-    return found
+from tests.functional.auth.conftest import COOKIE, find_form
 
 
 def csrf(client):
@@ -27,7 +14,7 @@ def csrf(client):
 
 
 def test_token_is_shown_once_and_works(service, signed_in):
-    page = form(signed_in.get("/account/tokens"), "tokens$")
+    page = find_form(signed_in.get("/account/tokens"), "tokens$")
     page["name"] = "nightly <script>"
     page["days"] = "30"
     answer = page.submit(status=303).follow()
@@ -53,7 +40,7 @@ def test_token_is_shown_once_and_works(service, signed_in):
 
 def made(signed_in):
     """Return the URL of the page that shows a new token."""
-    page = form(signed_in.get("/account/tokens"), "tokens$")
+    page = find_form(signed_in.get("/account/tokens"), "tokens$")
     page["name"] = "nightly"
     return page.submit(status=303).location
 
@@ -148,7 +135,7 @@ def test_the_number_of_tokens_is_limited(service, signed_in):
 
 def test_token_is_revoked(service, signed_in):
     token = service.token(service.user())
-    answer = form(signed_in.get("/account/tokens"), "revoke$").submit()
+    answer = find_form(signed_in.get("/account/tokens"), "revoke$").submit()
     assert (answer.status_int, answer.location) == (303, "http://localhost:8000/account/tokens")
     assert "revoked" in answer.follow()
     headers = {"Authorization": f"Bearer {token}"}
@@ -157,7 +144,7 @@ def test_token_is_revoked(service, signed_in):
 
 def test_revoking_again_keeps_the_first_time(service, signed_in):
     service.token(service.user())
-    button = form(signed_in.get("/account/tokens"), "revoke$")
+    button = find_form(signed_in.get("/account/tokens"), "revoke$")
     button.submit()
     service.execute("UPDATE personal_access_tokens SET revoked_at = '2026-01-01Z'")
     button.submit(status=303)

@@ -8,6 +8,8 @@ from pyramid.config import Configurator
 from webtest import TestApp
 
 from combine_health.engine.registry import health_of
+from combine_health.testing import FakeClock
+from tests.functional.health.served import Served
 
 
 @pytest.fixture
@@ -50,6 +52,33 @@ class Switch:
 def make_switch():
     """Make a check whose result the test sets: ``switch.answer = ...``."""
     return Switch
+
+
+@pytest.fixture
+def database():
+    """A check that passes until the test sets another result."""
+    return Switch()
+
+
+@pytest.fixture
+def time():
+    return FakeClock()
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Serve an application in a process of its own, and wait until it is ready."""
+    started = []
+
+    def serve(**keys):
+        server = Served(tmp_path, **keys)
+        started.append(server)
+        server.wait_for("/health/ready", 200)
+        return server
+
+    yield serve
+    for server in started:
+        server.kill()
 
 
 @pytest.fixture

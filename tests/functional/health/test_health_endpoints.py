@@ -26,11 +26,6 @@ AT_REQUEST = {
 
 
 @pytest.fixture
-def database(make_switch):
-    return make_switch()
-
-
-@pytest.fixture
 def app(make_app, database):
     return make_app(lambda config: config.add_health_check("database", database, words=WORDS))
 

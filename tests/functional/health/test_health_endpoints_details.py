@@ -11,17 +11,11 @@ from combine_health.engine.maintenance import Maintenance, write_file
 from combine_health.engine.registry import health_of
 from combine_health.engine.state import KEPT_PER_CHECK
 from combine_health.engine.verdict import Saturation
-from combine_health.testing import FakeClock
 
 jsonschema_rs = pytest.importorskip("jsonschema_rs", reason="jsonschema-rs is not installed")
 
 LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
 PUBLIC = {"REMOTE_ADDR": "203.0.113.9"}
-
-
-@pytest.fixture
-def time():
-    return FakeClock()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pytest
 from combine_health import HealthResult
 from combine_health.engine.registry import health_of
 from combine_health.engine.verdict import Saturation
-from combine_health.testing import FakeClock
 
 parser = pytest.importorskip("prometheus_client.parser", reason="prometheus-client is missing")
 
@@ -37,16 +36,6 @@ def status_of(samples, check):
         if name == "combine_health_check_status" and ("check", check) in labels and value == 1
     ]
     return found
-
-
-@pytest.fixture
-def time():
-    return FakeClock()
-
-
-@pytest.fixture
-def database(make_switch):
-    return make_switch()
 
 
 @pytest.fixture

@@ -50,11 +50,6 @@ def read(app, environ=LOCAL):
 
 
 @pytest.fixture
-def database(make_switch):
-    return make_switch()
-
-
-@pytest.fixture
 def app(make_app, make_switch, database):
     def setup(config):
         config.add_health_check(

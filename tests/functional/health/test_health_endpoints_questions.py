@@ -13,11 +13,6 @@ WORDS = ("connected", "disconnected")
 
 
 @pytest.fixture
-def database(make_switch):
-    return make_switch()
-
-
-@pytest.fixture
 def worker(make_switch):
     return make_switch()
 

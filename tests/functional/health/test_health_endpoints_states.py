@@ -11,21 +11,10 @@ from combine_health.cli import main
 from combine_health.engine.maintenance import Maintenance, remove_file, write_file
 from combine_health.engine.registry import health_of
 from combine_health.engine.verdict import Saturation
-from combine_health.testing import FakeClock
 
 LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
 PUBLIC = {"REMOTE_ADDR": "203.0.113.9"}
 WORDS = ("connected", "disconnected")
-
-
-@pytest.fixture
-def time():
-    return FakeClock()
-
-
-@pytest.fixture
-def database(make_switch):
-    return make_switch()
 
 
 @pytest.fixture

@@ -11,21 +11,6 @@ from tests.functional.health.served import PATIENCE, Connection, Served, request
 LONG = "drain_seconds = 60\nstop_timeout = 60\n"  # this is longer than a test waits
 
 
-@pytest.fixture
-def serve(tmp_path):
-    started = []
-
-    def serve(**keys):
-        server = Served(tmp_path, **keys)
-        started.append(server)
-        server.wait_for("/health", 200)
-        return server
-
-    yield serve
-    for server in started:
-        server.kill()
-
-
 def refuses(port):
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0

@@ -2,24 +2,7 @@
 
 import re
 
-import pytest
-
-from tests.functional.health.served import Served, request, until
-
-
-@pytest.fixture
-def serve(tmp_path):
-    started = []
-
-    def serve(**keys):
-        server = Served(tmp_path, **keys)
-        started.append(server)
-        server.wait_for("/health/ready", 200)
-        return server
-
-    yield serve
-    for server in started:
-        server.kill()
+from tests.functional.health.served import request, until
 
 
 def test_a_request_beyond_a_full_queue_is_rejected_at_once(serve):

@@ -10,11 +10,8 @@ import pytest
 from combine_health.engine.check import Check
 from combine_health.engine.listeners import LIMIT, Listener, Outbox, Outboxes, log_change
 from combine_health.engine.redaction import Redactor
-from combine_health.engine.registry import HealthRegistry
 from combine_health.engine.state import KEPT, KEPT_PER_CHECK, Change, CheckRun
 from combine_health.engine.verdict import Saturation
-from combine_health.settings import HealthSettings
-from combine_health.testing import FakeClock
 
 PATIENCE = 60
 
@@ -76,32 +73,6 @@ def lines(caplog):
     logging.getLogger("combine_health").addHandler(handler)
     yield handler
     logging.getLogger("combine_health").removeHandler(handler)
-
-
-@pytest.fixture
-def time():
-    return FakeClock()
-
-
-@pytest.fixture
-def make(time, tmp_path):
-    """A registry with these checks and the fake clock, driven by `step`."""
-    made = []
-
-    def make(*checks, **settings):
-        settings = {"maintenance_file": tmp_path / "maintenance.json", **settings}
-        health = HealthRegistry(object(), HealthSettings(**settings), scheduled=False)
-        health.clock = time.clock()
-        for check in checks:
-            health.add_check(check)
-        runner = health.runner
-        runner.start()
-        made.append(runner)
-        return health
-
-    yield make
-    for runner in made:
-        runner.stop()
 
 
 def step(health):

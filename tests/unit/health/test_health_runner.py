@@ -18,7 +18,7 @@ from combine_health.engine.listeners import log_change
 from combine_health.engine.redaction import Redactor
 from combine_health.engine.runner import Clock, Runner
 from combine_health.engine.state import Change, CheckRun
-from combine_health.testing import FakeClock, run_check
+from combine_health.testing import run_check
 
 PATIENCE = 60  # real seconds until a test gives up on a thread
 
@@ -40,11 +40,6 @@ class Gate:
 
     def wait_entered(self):
         assert self.entered.acquire(timeout=PATIENCE)
-
-
-@pytest.fixture
-def time():
-    return FakeClock()
 
 
 @pytest.fixture

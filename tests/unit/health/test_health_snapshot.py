@@ -3,15 +3,11 @@
 import threading
 from datetime import timedelta
 
-import pytest
-
 from combine_health.endpoints.probe_request import ProbeRequest, answer
 from combine_health.engine.check import Check, CheckKind
 from combine_health.engine.maintenance import Maintenance, write_file
-from combine_health.engine.registry import LONGEST, HealthRegistry
+from combine_health.engine.registry import LONGEST
 from combine_health.engine.verdict import Saturation
-from combine_health.settings import HealthSettings
-from combine_health.testing import FakeClock
 
 PATIENCE = 60
 WORDS = ("connected", "disconnected")
@@ -29,31 +25,6 @@ class Gate:
         self.started += 1
         self.entered.release()
         self.open.wait(PATIENCE)
-
-
-@pytest.fixture
-def time():
-    return FakeClock()
-
-
-@pytest.fixture
-def make(time, tmp_path):
-    made = []
-
-    def make(*checks, **settings):
-        settings = {"maintenance_file": tmp_path / "maintenance.json", **settings}
-        health = HealthRegistry(object(), HealthSettings(**settings), scheduled=False)
-        health.clock = time.clock()
-        for check in checks:
-            health.add_check(check)
-        runner = health.runner
-        runner.start()
-        made.append(runner)
-        return health
-
-    yield make
-    for runner in made:
-        runner.stop()
 
 
 def step(health):

@@ -1,10 +1,7 @@
 """Tests client registration by page and by command: rotate, disable and enable."""
 
 import pytest
-from click.testing import CliRunner
 
-from combine_auth.cli.clients import client as command
-from combine_core.cli.service import open_service
 from tests.functional.auth.oauth_server.conftest import Client, refused
 
 
@@ -157,42 +154,31 @@ def test_public_client_has_no_secret_to_rotate(provider, public_client):
     browser.post(path, {"csrf_token": csrf}, status=400)
 
 
-@pytest.fixture
-def combine(ini_file, monkeypatch):
-    for name in ("ENVIRONMENT", "DATABASE_URL", "COMBINE_CORE_DATABASE_URL", "COMBINE_INI"):
-        monkeypatch.delenv(name, raising=False)
-
-    def run(*words):
-        return CliRunner().invoke(command, [*words, "-c", str(ini_file)], obj=open_service)
-
-    return run
-
-
 def test_a_client_is_managed_by_command(provider, combine):
     provider.service.user("dev@example.com")
-    made = combine("create", "Robot", "--owner", "dev@example.com", "--service")
+    made = combine("client create", "Robot", "--owner", "dev@example.com", "--service")
     assert made.exit_code == 0, made.output
     client_id, secret = made.stdout.split()
     assert "not shown again" in made.stderr
     assert request_own_token(provider, client_id, secret).status_int == 200
 
-    rotated = combine("rotate", client_id, "--overlap", "0")
+    rotated = combine("client rotate", client_id, "--overlap", "0")
     [new] = rotated.stdout.split()
     refused(request_own_token(provider, client_id, secret), 401, "invalid_client")
     assert request_own_token(provider, client_id, new).status_int == 200
 
-    listed = combine("list", "--owner", "dev@example.com").stdout
+    listed = combine("client list", "--owner", "dev@example.com").stdout
     assert client_id in listed
     assert "client_credentials" in listed
-    assert combine("disable", client_id).exit_code == 0
+    assert combine("client disable", client_id).exit_code == 0
     refused(request_own_token(provider, client_id, new), 401, "invalid_client")
-    assert "disabled" in combine("list").stdout
-    assert combine("enable", client_id).exit_code == 0
+    assert "disabled" in combine("client list").stdout
+    assert combine("client enable", client_id).exit_code == 0
     assert request_own_token(provider, client_id, new).status_int == 200
 
 
 def test_built_in_client_can_be_disabled_before_its_first_use(provider, combine):
-    assert combine("disable", "combine-cli").exit_code == 0
+    assert combine("client disable", "combine-cli").exit_code == 0
     answer = provider.wire.post("/oauth/device", {"client_id": "combine-cli"}, expect_errors=True)
     refused(answer, 401, "invalid_client")
 
@@ -213,7 +199,7 @@ def test_built_in_client_can_be_disabled_before_its_first_use(provider, combine)
 )
 def test_invalid_commands_are_rejected(provider, combine, words, why):
     provider.service.user("dev@example.com")
-    result = combine(*words)
+    result = combine("client", *words)
     assert result.exit_code == 1
     assert why in result.stderr
     assert "Traceback" not in result.output
@@ -221,8 +207,8 @@ def test_invalid_commands_are_rejected(provider, combine, words, why):
 
 def test_rotating_twice_drops_the_oldest(provider, combine):
     robot = provider.register(service=True, redirect_uris=[])
-    second = combine("rotate", robot.client_id).stdout.strip()
-    third = combine("rotate", robot.client_id).stdout.strip()
+    second = combine("client rotate", robot.client_id).stdout.strip()
+    third = combine("client rotate", robot.client_id).stdout.strip()
     works = [
         request_own_token(provider, robot.client_id, secret).status_int
         for secret in (robot.secret, second, third)
@@ -233,7 +219,7 @@ def test_rotating_twice_drops_the_oldest(provider, combine):
 
 def test_fewer_scopes_end_the_grants_beyond_them(provider, client_, combine):
     wide, narrow = provider.tokens(client_), provider.tokens(client_, scope="projects:read")
-    assert combine("change", client_.client_id, "--scope", "projects:read").exit_code == 0
+    assert combine("client change", client_.client_id, "--scope", "projects:read").exit_code == 0
     assert provider.user_of(wide["access_token"]) is None
     refused(provider.refresh(client_, wide["refresh_token"]), 400, "invalid_grant")
     assert provider.user_of(narrow["access_token"]) == "ann@example.com"

@@ -6,28 +6,8 @@ import threading
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from click.testing import CliRunner
 
-from combine_core.cli import main
 from tests.functional.auth.sign_in.conftest import HOST, Browser, audit, count
-
-
-@pytest.fixture
-def combine(tmp_path, database_url, monkeypatch):
-    """``combine("user create ann@example.com")``: run the command."""
-    for name in ("ENVIRONMENT", "DATABASE_URL", "COMBINE_CORE_DATABASE_URL", "COMBINE_INI"):
-        monkeypatch.delenv(name, raising=False)
-    ini = tmp_path / "development.ini"
-    ini.write_text(
-        "[app:main]\nuse = egg:pyramid-combine\npyramid.includes = combine_core combine_auth\n"
-        "combine_core.environment = development\n"
-        f"combine_core.database_url = {database_url.replace('%', '%%')}\n"
-    )
-
-    def run(line, typed=""):
-        return CliRunner().invoke(main, [*line.split(), "-c", str(ini)], input=typed)
-
-    return run
 
 
 def link_of(result):
