@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import html
 import itertools
 import json
@@ -13,13 +14,22 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage, MIMEPart
 from typing import Any
 
-from combine_core.readers.block import BlockKind
+from combine_core.readers.block import SILENT, BlockKind
 from combine_core.readers.documents import read_page
-from combine_core.readers.plain import decoded
+from combine_core.readers.markdown import read_blocks
+from combine_core.readers.plain import decoded, decoded_as
 from combine_core.readers.reading import Builder, Reading, Unreadable, one_line
 
 _SIGNATURE = re.compile(r"(?m)^-- $")
 _ANNOUNCES = re.compile(r"(?:-+ ?)?(?:On|Am) .{4,200}(?:wrote|schrieb.*):", re.IGNORECASE)
+_WRAPPED = re.compile(
+    r"^((?:On|Am) [^\n]{4,200})\n([^\n]{0,80}\b(?:wrote|schrieb[^\n]{0,80}):)[ \t]*$", re.MULTILINE
+)
+# What Outlook writes above the message that it answers.
+_ANSWERED = re.compile(r"(?:From|Von): .{1,400}?(?:Sent|Date|Gesendet|Datum): ", re.DOTALL)
+# A boundary with such a character needs quotation marks, which careless programs forget.
+_UNQUOTED = re.compile(rb"(boundary=)([^\s\";]*[=?:/][^\s\";]*)", re.IGNORECASE)
+_EMPTY_LINES = re.compile(r"\n(?:[^\S\n]*\n)+")
 # Everything below such a line is somebody else's, though no line has a mark.
 _REST_IS_QUOTED = re.compile(
     r"^(?:-{2,} ?(?:(?:Original|Forwarded|Ursprüngliche|Weitergeleitete)\b.*"
@@ -42,58 +52,168 @@ _WRITTEN = frozenset(
 )
 # The keys under which a message names who wrote it.
 _NAMED = ("username", "user", "name", "author", "speaker")
+# Texts that programs read, not people.
+_DATA = frozenset(("calendar", "x-vcard", "vcard", "directory", "css", "rfc822-headers"))
+_ENCRYPTED = frozenset(
+    ("multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime")
+)
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 
 
 def read_mail(data: bytes, name: str) -> Reading:
-    """A message as mail programs save it (RFC 5322): its headers, its text, and what it quotes."""
+    """A message as mail programs save it (RFC 5322): its headers and texts, what it quotes or forwards."""
     del name
+    if data.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        data = decoded(data)[0].encode()
+    data = _UNQUOTED.sub(rb'\1"\2"', data)
     message = message_from_bytes(data, policy=policy.default)
     assert isinstance(message, EmailMessage)
     if not any(message.get(header) for header in _HEADERS):
         raise Unreadable("is no mail message. Save it again as .eml.")
-    builder = Builder()
-    builder.heading(1, str(message.get("Subject") or "Without a subject"))
-    for header in _HEADERS[:-1]:
-        if message.get(header):
-            builder.add(BlockKind.FRONT_MATTER, f"{header}: {message[header]}")
-    body = message.get_body(preferencelist=("plain", "html"))
-    if body is None:
+    reader = _Mail()
+    reader.builder.heading(1, _header(message, "Subject") or "Without a subject")
+    reader.read(message)
+    if not reader.texts:
+        if message.get_content_type() in _ENCRYPTED:
+            raise Unreadable("is encrypted. Save its text as .txt.")
         raise Unreadable("holds no text, only attachments. Send these.")
-    content, notes = _content(body)
-    if body.get_content_subtype() == "html":
+    if reader.attachments:
+        names = ", ".join(reader.attachments)
+        reader.notes.append(f"These attachments are not read: {names}. Add them as sources.")
+    return reader.builder.reading(*reader.notes)
+
+
+class _Mail:
+    """Reads a message and those it forwards.
+
+    :ivar texts: the number of texts that are not empty
+    """
+
+    def __init__(self) -> None:
+        self.builder = Builder()
+        self.notes: list[str] = []
+        self.attachments: list[str] = []
+        self.texts = 0
+
+    def read(self, message: EmailMessage, *, forwarded: bool = False) -> None:
+        for header in _HEADERS if forwarded else _HEADERS[:-1]:
+            if words := _header(message, header):
+                self.builder.add(BlockKind.FRONT_MATTER, f"{header}: {words}")
+        sender = one_line(_header(message, "From").split("<", maxsplit=1)[0]).strip('" ')
+        self._part(message, "" if forwarded else sender, forwarded)
+
+    def _part(self, part: MIMEPart, sender: str, forwarded: bool) -> None:
+        main, _, kind = part.get_content_type().partition("/")
+        if part.is_attachment() and main != "message":
+            self._attach(part)
+        elif kind == "alternative":
+            texts = list(part.iter_parts())
+            # The last form that is not empty, but rather a plain one than HTML.
+            texts.sort(key=lambda one: one.get_content_type() == "text/plain")
+            chosen = next((one for one in reversed(texts) if _has_words(one)), None)
+            if chosen is not None:
+                self._part(chosen, sender, forwarded)
+        elif main in ("multipart", "message") and part.is_multipart():
+            for inner in part.iter_parts() if main == "multipart" else part.get_payload():
+                if main == "message" and isinstance(inner, EmailMessage):
+                    self.read(inner, forwarded=True)
+                elif isinstance(inner, MIMEPart):
+                    self._part(inner, sender, forwarded)
+        elif main == "text" and kind not in _DATA:
+            content, notes = _content(part)
+            self.notes += [note for note in notes if note not in self.notes]
+            self.texts += bool(content.strip())
+            if kind == "html":
+                self._page(content, sender, forwarded)
+            else:
+                self._text(content.replace("\r\n", "\n"), sender, forwarded)
+        else:
+            self._attach(part)
+
+    def _attach(self, part: MIMEPart) -> None:
+        # Pictures within the text, such as logos, have no name that says something.
+        if part.is_attachment() or part.get_content_maintype() not in ("image", "multipart"):
+            self.attachments.append(one_line(part.get_filename() or part.get_content_type()))
+
+    def _page(self, content: str, sender: str, quoted: bool) -> None:
+        if not content.strip():
+            return
         read = read_page(content)
         for block in read.blocks or ():
             words = read.text[block.body : block.end]
-            if block.kind is BlockKind.HEADING:
-                builder.heading(2 + len(block.headings), words.lstrip("# "))
+            if block.kind is BlockKind.HEADING and not block.columns and words.startswith("#"):
+                self.builder.heading(2 + len(block.headings), words.lstrip("# "))
+                continue
+            kind = block.kind
+            if _ANSWERED.match(words):
+                quoted, kind = True, BlockKind.FRONT_MATTER
+            elif kind is not BlockKind.LINKS and (quoted or _ANNOUNCES.fullmatch(words.strip())):
+                kind = BlockKind.QUOTATION
+            speaker = "" if kind in (*SILENT, BlockKind.QUOTATION) else sender
+            prefix = read.text[block.start : block.body]
+            self.builder.add(
+                kind,
+                words,
+                prefix=prefix,
+                speaker=speaker,
+                number=block.number,
+                done=block.done,
+                columns=block.columns,
+            )
+
+    def _text(self, content: str, sender: str, forwarded: bool) -> None:
+        text = _WRAPPED.sub(r"\1 \2", _SIGNATURE.split(content)[0])
+        rest = _REST_IS_QUOTED.search(text)
+        own, foreign = (text[: rest.start()], text[rest.start() :]) if rest else (text, "")
+        if forwarded:
+            own, foreign = "", text
+        for quoted, lines in itertools.groupby(own.split("\n"), key=_is_quoted):
+            if quoted:
+                self.builder.add(BlockKind.QUOTATION, "\n".join(lines))
             else:
-                builder.add(block.kind, words, columns=block.columns)
-        return builder.reading(*notes)
-    sender = str(message.get("From") or "")
-    text = _SIGNATURE.split(content.replace("\r\n", "\n"))[0]
-    rest = _REST_IS_QUOTED.search(text)
-    own, foreign = (text[: rest.start()], text[rest.start() :]) if rest else (text, "")
-    for paragraph in own.split("\n\n"):
-        for quoted, lines in itertools.groupby(paragraph.split("\n"), key=_is_quoted):
-            kind = BlockKind.QUOTATION if quoted else BlockKind.PARAGRAPH
-            speaker = "" if quoted else one_line(sender.split("<", maxsplit=1)[0])
-            builder.add(kind, "\n".join(lines), speaker=speaker)
-    for paragraph in foreign.split("\n\n"):
-        headers = _QUOTED_HEADERS.match(paragraph)
-        builder.add(BlockKind.FRONT_MATTER if headers else BlockKind.QUOTATION, paragraph)
-    return builder.reading(*notes)
+                self._own("\n".join(map(one_line, lines)), sender)
+        for paragraph in _EMPTY_LINES.split(foreign):
+            headers = _QUOTED_HEADERS.match(paragraph)
+            self.builder.add(BlockKind.FRONT_MATTER if headers else BlockKind.QUOTATION, paragraph)
+
+    def _own(self, text: str, sender: str) -> None:
+        """Add what the sender wrote: paragraphs, lists and whatever else Markdown has."""
+        for block in read_blocks(text, indented_code=False):
+            self.builder.add(
+                block.kind,
+                text[block.body : block.end],
+                prefix=text[block.start : block.body],
+                below=block.headings,
+                speaker=block.speaker or ("" if block.kind in SILENT else sender),
+                number=block.number,
+                done=block.done,
+                time=block.time,
+                columns=block.columns,
+            )
 
 
-def _content(body: MIMEPart) -> tuple[str, tuple[str, ...]]:
+def _has_words(part: MIMEPart) -> bool:
+    if part.get_content_maintype() != "text":
+        return part.is_multipart()
+    return part.get_content_subtype() not in _DATA and bool(_content(part)[0].strip())
+
+
+def _header(message: EmailMessage, name: str) -> str:
+    """Return a header. Careless programs write its characters without an encoding."""
+    words = str(message.get(name) or "")
+    if "\ufffd" in words:
+        written = next(value for key, value in message.raw_items() if key.lower() == name.lower())
+        with suppress(Unreadable):
+            return decoded(str(written).encode("utf-8", "surrogateescape"))[0]
+    return words
+
+
+def _content(part: MIMEPart) -> tuple[str, tuple[str, ...]]:
     """Return the text of a part. Programs often name an encoding that is not the one they use."""
-    with suppress(LookupError, UnicodeError):
-        content = str(body.get_content())
-        if "\ufffd" not in content:
-            return content, ()
-    data = body.get_payload(decode=True)
+    data = part.get_payload(decode=True)
     assert isinstance(data, bytes)
-    return decoded(data)
+    label = part.get_content_charset()
+    return decoded_as(data, label) if label else decoded(data)
 
 
 def _is_quoted(line: str) -> bool:

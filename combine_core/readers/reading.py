@@ -61,10 +61,19 @@ class Builder:
             self.add(BlockKind.HEADING, f"{'#' * min(level, 6)} {title}", **known)
             self._path.append((level, title.rstrip(":")))
 
-    def add(self, kind: BlockKind, words: str, *, prefix: str = "", **known: Any) -> None:
+    def add(
+        self,
+        kind: BlockKind,
+        words: str,
+        *,
+        prefix: str = "",
+        below: tuple[str, ...] = (),
+        **known: Any,
+    ) -> None:
         """Add a block; lines of white space alone are left out.
 
         :param prefix: what stands before the words, such as the mark of a list or "Anna: "
+        :param below: further titles that it alone stands under
         :param known: further attributes of the block
         """
         lines = [line for line in map(one_line, words.split("\n")) if line]
@@ -74,7 +83,7 @@ class Builder:
             self._write("\n")
         start = self._length
         self._write(prefix + "\n".join(lines) + "\n")
-        headings = tuple(title for _, title in self._path)
+        headings = (*(title for _, title in self._path), *below)
         body = start + len(prefix)
         self._blocks.append(Block(kind, start, self._length, headings, body=body, **known))
 
