@@ -39,6 +39,14 @@ from combine_core.llm.extract.kinds import (
     settles,
     stands_alone,
 )
+from combine_core.llm.extract.rows import (
+    Task,
+    TaskColumns,
+    span_of_row,
+    task_columns,
+    task_of_row,
+    text_of_row,
+)
 from combine_core.llm.extract.titles import Span, Titles, is_part, list_below
 from combine_core.llm.extract.vocabulary import vocabulary_of
 from combine_core.readers import SILENT, Block, BlockKind, read_blocks
@@ -84,7 +92,6 @@ _HEAD = 4_000
 # A line between a motion and its votes.
 _RULE = re.compile(r"^[-_*]{3,}[ \t]*$", re.MULTILINE)
 _CODE_ALONE = re.compile(r"\W*`[^`\n]+`(?: *(?:and|or|und|,|;|\|)? *`[^`\n]+`)*\W*\w{0,4}")
-_OBLIGES = re.compile(r"\w (?:shall|must|muss|müssen) |\A\W*(?:Verify|Ensure) that ")
 
 
 @dataclass(slots=True)
@@ -116,6 +123,9 @@ class SourceReader:
         low = lowered(material.text)
         self._motions = any(map(low.__contains__, vocabulary_of(self._language).motion_signs))
         self._sections: dict[tuple[str, ...], Section] = {}
+        # "Protokoll" above the whole text silences none of it.
+        titles = {block.headings[:1] for block in self._blocks[1:]}
+        self._has_title = len(titles) == 1 and () not in titles
         self._agendas = self._agendas_in()
         self._people = self._names_of_people()
         self._codes = frozenset(
@@ -136,6 +146,7 @@ class SourceReader:
         self._held: list[Said] = []
         self._listed: set[str] = set()
         self._decided: set[tuple[str, ...]] = set()
+        self._tables: dict[tuple[tuple[str, ...], tuple[str, ...]], TaskColumns | None] = {}
 
     def said(self, check_time: Callable[[], None]) -> Iterator[Said]:
         """The sentences that say something, in their order."""
@@ -172,7 +183,7 @@ class SourceReader:
         entries = list_below(self._text, self._blocks, number)
         parts = [_without_marks(plain_text(self._text[one.body : one.end])) for one in entries]
         if entries and entries[0].columns:
-            parts = [_row_text(self._text[one.start : one.end], one) for one in entries]
+            parts = [text_of_row(self._text, one) for one in entries]
         elif len(entries) < _PARTS or not all(is_part(part, self._language) for part in parts):
             return 0
         parts = [part for part in parts if _WORD.search(part)]
@@ -248,6 +259,8 @@ class SourceReader:
         section = self._sections.get(block.headings)
         if section is None:
             section = section_of(block.headings, self._language)
+            if section is Section.SILENT and self._has_title:
+                section = section_of(block.headings[1:], self._language)
             if not self._agendas.isdisjoint(block.headings):
                 section = Section.SILENT
             self._sections[block.headings] = section
@@ -281,9 +294,14 @@ class SourceReader:
             self._listed.add(entry)
         found: list[Said] = []
         decided = False
-        spans = list(_spans(text, block, self._language))
+        task = self._task(block)
+        if task is not None and task.done:
+            return []
+        spans = [task.span] if task else list(_spans(text, block, self._language))
         for index, (start, end) in enumerate(spans):
             sentence = self._sentence(block, following, spans, index)
+            if task is not None:
+                sentence = replace(sentence, section=Section.ACTION)
             if silenced_at(text, start, end, (block.start, block.end)):
                 self._asked = None
                 continue
@@ -308,6 +326,9 @@ class SourceReader:
                 sentence = replace(sentence, section=Section.OTHER)
             code = _CODE_ALONE.fullmatch(text, start, end) is not None
             reading = None if code else read_sentence(sentence)
+            if task is not None and reading is not None and reading.kind is Kind.ACTION:
+                owner, due = task.owner or reading.owner, task.due or reading.due
+                reading = replace(reading, owner=owner, due=due)
             joined = None
             if len(spans) == 1 and not code:
                 joined = self._completed(block, sentence, reading, (start, end))
@@ -351,6 +372,19 @@ class SourceReader:
             found.append(Said(sentence, reading, first, end, max(weight, 0.0)))
         return found
 
+    def _task(self, block: Block) -> Task | None:
+        if not block.columns:
+            return None
+        table = block.headings, block.columns
+        if table not in self._tables:
+            words = vocabulary_of(self._language)
+            listed = self._section(block) is Section.ACTION
+            self._tables[table] = task_columns(block.columns, words, listed=listed)
+        columns = self._tables[table]
+        if columns is None:
+            return None
+        return task_of_row(self._text, block, columns, vocabulary_of(self._language))
+
     def _join(self, found: list[Said], before: tuple[int, int], end: int) -> None:
         """Add a sentence to the statement before it, unless this has grown long."""
         last = found[-1] if found else None
@@ -385,7 +419,7 @@ class SourceReader:
         if words[:1] == "[" and words[-1:] == "]":
             words = words[1:-1]
         if block.kind is BlockKind.TABLE_ROW:
-            words = _row_text(self._text[start:end], block) or words
+            words = ("|" in self._text[start:end] and text_of_row(self._text, block)) or words
         return Sentence(
             words,
             block,
@@ -474,32 +508,8 @@ def _spans(text: str, block: Block, language: Language) -> Iterator[tuple[int, i
     if block.kind is not BlockKind.TABLE_ROW:
         yield from sentence_spans(text, block.body, block.end, language)
         return
-    # A row is its longest cell if that holds a sentence, else the whole row. A requirement comes before the
-    # reasons for it, which are often longer.
-    cells = list(re.finditer(r"[^|\n]+", text[block.start : block.end]))
-    obliging = [cell for cell in cells if _OBLIGES.search(cell[0])]
-    longest = max(obliging[:1] or cells, key=lambda cell: len(cell[0].strip()), default=None)
-    if longest is None:
-        return
-    words = longest[0].strip()
-    # Of two cells, the first says what the second is about.
-    if len(words.split()) >= 4 and len([cell for cell in cells if cell[0].strip()]) != 2:
-        at = block.start + longest.start() + longest[0].index(words)
-        yield at, at + len(words)
-        return
-    row = text[block.start : block.end].strip()
-    if row:
-        at = block.start + text[block.start : block.end].index(row)
-        yield at, at + len(row)
-
-
-def _row_text(row: str, block: Block) -> str:
-    """ "Item: Door; Price: 900", for a row without a sentence."""
-    cells = [cell.strip() for cell in row.strip().strip("|").split("|")]
-    if len(cells) != len(block.columns) or len(cells) < 2:
-        return ""
-    named = zip(block.columns, map(plain_text, cells), strict=True)
-    return "; ".join(f"{column}: {cell}" if column else cell for column, cell in named if cell)
+    if (row := span_of_row(text, block)) is not None:
+        yield row
 
 
 def weight_of(sentence: Sentence) -> float:

@@ -82,6 +82,11 @@ class Vocabulary:
     :ivar goes_on: begins a sentence that is understood with the one before
     :ivar agenda: a whole title above what is to be talked about
     :ivar aloud: signs of people who think while they write
+    :ivar task_column: a whole name of a column that says what is to be done
+    :ivar owner_column: of one that says who does it
+    :ivar due_column: of one that says until when
+    :ivar state_column: of one that says whether it is done
+    :ivar done: begins a cell that says so
     :ivar verb_first: whether a verb may stand before its subject
     """
 
@@ -145,6 +150,11 @@ class Vocabulary:
     goes_on: re.Pattern[str]
     agenda: re.Pattern[str]
     aloud: re.Pattern[str]
+    task_column: re.Pattern[str]
+    owner_column: re.Pattern[str]
+    due_column: re.Pattern[str]
+    state_column: re.Pattern[str]
+    done: re.Pattern[str]
     verb_first: bool
 
     def stem_of_verb(self, word: str) -> str | None:
