@@ -268,7 +268,7 @@ class _Reader:
         if match is None:
             return False
         words = match["name"].split()
-        if words[-1].rpartition("-")[2].rstrip(".").lower() in labels():
+        if words[-1].rpartition("-")[2].rstrip("._").lower() in labels():
             return False
         if self._lists_months and match["name"].lower() in month_names():
             return False

@@ -106,13 +106,15 @@ def _is_finite(tokens: Sequence[str], place: int, words: Vocabulary, *, line: bo
     :param line: whether the words end without a full stop, as notes do: "Router prüfen"
     """
     token = low = tokens[place]
+    if _CONTRACTED.fullmatch(token.lower()):
+        return True
     if token[0].isupper():
         return False  # a name or a title
     before = tokens[place - 1].lower() if place else ""
     behind = tokens[place + 1] if place + 1 < len(tokens) else ""
     if words.verb_first and token.endswith("en") and not behind[:1].isalnum():
         return False  # "… soll geprüft werden" has its verb before
-    if token in words.verbs or _DENIED.fullmatch(token) or _CONTRACTED.fullmatch(token):
+    if token in words.verbs or _DENIED.fullmatch(token):
         return True
     if words.verb_first:
         return (

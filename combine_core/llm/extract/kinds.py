@@ -109,9 +109,10 @@ _LABEL = re.compile(
 # How a robot on IRC is told what to note: "#agreed We buy the pump".
 _COMMAND = re.compile(r"#(?P<label>[a-z]+)(?P<owner>) +")
 _URL = re.compile(r"https?://\S+")
-# "Time to recovery: 5 minutes".
+# "Time to recovery: 5 minutes", "Impact: 38 minutes without sign-in".
 _LABELLED_FIGURE = re.compile(
-    r"(?:\A|; )[^\W\d_][^:;?]{2,40}: (?:about )?[€$£~]?\d[\d.,]*(?: ?[^\W\d_]+| ?[%€$£])?(?=;|\Z)"
+    r"(?:\A|; )[^\W\d_][^:;?]{2,40}: (?:about )?[€$£~]?\d[\d.,]*(?: ?[^\W\d_]+| ?[%€$£])?"
+    r"(?=;|\W*\Z|,? (?:\(|without|with|during|for|from|between|of|per|ohne|mit|während|von|pro) ?)"
 )
 # "Price: 900", in a row that names its columns.
 _CELL_OF_FIGURES = re.compile(r": [€$£]?\d[\d.,]* ?(?:%|[€$£])?(?:;|$)")
@@ -556,7 +557,8 @@ def _is_action(
     block = sentence.block
     if block.done is False:
         return True
-    if _is_question(said) or block.kind in (BlockKind.QUOTATION, BlockKind.CUE):
+    nameless = block.kind is BlockKind.CUE and not block.speaker
+    if _is_question(said) or block.kind is BlockKind.QUOTATION or nameless:
         return False
     if ends_in_number(sentence):
         return False
@@ -641,6 +643,8 @@ def _owner(sentence: Sentence, said: str, low: str, label: re.Match[str] | None)
     handle = _HANDLE.search(said)
     if handle is None:
         speaker = sentence.block.speaker
+        if words.depends.match(low) and words.imperative.match(low):
+            return ""  # "Please send me the plan" is for those who are spoken to
         return "" if words.no_owner.fullmatch(lowered(speaker)) else speaker
     before = low[: handle.start()].split()
     # "Contact @anna" says with whom.

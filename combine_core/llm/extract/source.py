@@ -86,9 +86,10 @@ _LISTED_KINDS: frozenset[BlockKind] = frozenset({BlockKind.LIST_ITEM, BlockKind.
 _JOINED_SECTIONS = frozenset({Section.OTHER, Section.OUTCOME, Section.SUMMARY})
 _DECIDED = frozenset({Kind.DECISION, Kind.QUESTION})
 # "Present: Ann Lee, Ben", near the beginning.
-_ATTENDANCE = re.compile(r"^\W*(?P<label>[^\W\d_][\w ]{2,30})\W*:\W* (?P<names>.+)", re.MULTILINE)
+_ATTENDANCE = re.compile(r"^\W*(?P<label>[^\W\d_][\w ]{1,30})\W*:\W* (?P<names>.+)", re.MULTILINE)
 _NAMED = re.compile(r"(?:\A|[,;/&]|\bund\b|\band\b)\W*([A-ZÀ-Þ][\w'’-]+)")
 _HEAD = 4_000
+_OF_MAIL = ("From", "To", "Cc")
 # A line between a motion and its votes.
 _RULE = re.compile(r"^[-_*]{3,}[ \t]*$", re.MULTILINE)
 _CODE_ALONE = re.compile(r"\W*`[^`\n]+`(?: *(?:and|or|und|,|;|\|)? *`[^`\n]+`)*\W*\w{0,4}")
@@ -279,7 +280,7 @@ class SourceReader:
             if block.kind is BlockKind.LIST_ITEM and any(map(present.fullmatch, titles)):
                 names.update(_FIRST_NAME.findall(self._text[block.body : block.end]))
         for line in _ATTENDANCE.finditer(self._text[:_HEAD]):
-            if present.fullmatch(line["label"].lower()):
+            if line["label"] in _OF_MAIL or present.fullmatch(line["label"].lower()):
                 names.update(_NAMED.findall(line["names"]))
         return frozenset(names)
 
@@ -300,7 +301,7 @@ class SourceReader:
         spans = [task.span] if task else list(_spans(text, block, self._language))
         for index, (start, end) in enumerate(spans):
             sentence = self._sentence(block, following, spans, index)
-            if task is not None:
+            if task is not None or (index == 0 and self._assigns(block, sentence)):
                 sentence = replace(sentence, section=Section.ACTION)
             if silenced_at(text, start, end, (block.start, block.end)):
                 self._asked = None
@@ -357,7 +358,14 @@ class SourceReader:
             if reading.kind in (Kind.DECISION, Kind.ACTION) and not is_clear(
                 sentence, reading.kind
             ):
-                continue
+                if not (index and self._names_somebody(reading, block)):
+                    continue
+                # "Tom takes care of it": of what, the sentence before says.
+                first = spans[index - 1][0]
+                earlier = self._sentence(block, following, spans, index - 1)
+                if end - first > _LONGEST_JOINED or not stands_alone(earlier):
+                    continue
+                sentence = replace(sentence, text=plain_text(text[first:end]))
             if (
                 index
                 and not sentence.spoken
@@ -371,6 +379,16 @@ class SourceReader:
                 weight -= _THOUGHT
             found.append(Said(sentence, reading, first, end, max(weight, 0.0)))
         return found
+
+    def _assigns(self, block: Block, sentence: Sentence) -> bool:
+        """Check for an entry of a list that tells somebody what to do: "- Anna: check the pump"."""
+        listed = self._text[block.start : block.body].lstrip()[:1] in tuple("-*+")
+        return (
+            sentence.spoken and listed and sentence.words.imperative.match(sentence.low) is not None
+        )
+
+    def _names_somebody(self, reading: Reading, block: Block) -> bool:
+        return reading.kind is Kind.ACTION and reading.owner not in ("", block.speaker)
 
     def _task(self, block: Block) -> Task | None:
         if not block.columns:
@@ -426,11 +444,17 @@ class SourceReader:
             self._section(block),
             self._language,
             first=index == 0,
-            last=index == len(spans) - 1
-            and not self._may_answer(following, block, alone=len(spans) == 1),
+            last=self._leaves_open(spans[index + 1])
+            if index < len(spans) - 1
+            else not self._may_answer(following, block, alone=len(spans) == 1),
             people=self._people,
             codes=self._codes,
         )
+
+    def _leaves_open(self, span: Span) -> bool:
+        """Check for the answer that there is no answer: "Nobody knew." """
+        words = vocabulary_of(self._language)
+        return words.unanswered.search(lowered(self._text[slice(*span)])) is not None
 
     def _may_answer(self, following: Block | None, block: Block, *, alone: bool) -> bool:
         """Check whether the next block may answer a question: it goes on with the list, or with a form.

@@ -59,6 +59,7 @@ class Vocabulary:
     :ivar formality_signs: parts of words; without one, a sentence is no formality
     :ivar formality: stands in sentences about the meeting itself: who opened it, who was there
     :ivar asks: begins a question, or a clause that asks
+    :ivar unanswered: stands right behind a question that stays open
     :ivar vague: a question with it means nothing without the sentence before
     :ivar one_decision: a title above one decision and its reasons
     :ivar speaks: parts of sentences in which somebody speaks of themselves
@@ -127,6 +128,7 @@ class Vocabulary:
     formality_signs: tuple[str, ...]
     formality: re.Pattern[str]
     asks: re.Pattern[str]
+    unanswered: re.Pattern[str]
     vague: re.Pattern[str]
     one_decision: re.Pattern[str]
     speaks: tuple[str, ...]

@@ -1,0 +1,138 @@
+"""Tasks have their owner and due date, in tables, mails and minutes, and are left out if done."""
+
+import json
+
+from combine_core.lines import find_line
+from combine_core.llm import CompletionRequest, Material
+from combine_core.llm.extract import ExtractProvider
+from combine_core.readers.process import read_file
+
+
+def facts_of(text, blocks=()):
+    schema = find_line("brief").step("facts").answer_schema
+    material = Material("S1", "id", "n", text, tuple(blocks))
+    request = CompletionRequest("extract", "", "", schema, 1, 60, (material,))
+    return json.loads(ExtractProvider().complete(request).text)["facts"]
+
+
+def tasks_of(text):
+    facts = facts_of(text)
+    assert all(fact["kind"] == "action" for fact in facts)
+    return [(fact["text"], fact["owner"], fact.get("due")) for fact in facts]
+
+
+def test_columns_name_the_owner_and_the_due_date_and_done_rows_are_left_out():
+    table = """# Action items
+
+| Action | Owner | Due | Status |
+| --- | --- | --- | --- |
+| Refuse migrations that lock tables | Jonas | 2026-10-31 | open |
+| Add reviewers to the list | Maria | 2026-10-21 | Done |
+| Update the status page from the alert | ops team | TBD | |
+"""
+    assert tasks_of(table) == [
+        ("Refuse migrations that lock tables", "Jonas", "2026-10-31"),
+        ("Update the status page from the alert", "ops team", None),
+    ]
+
+
+def test_columns_alone_tell_that_rows_are_tasks():
+    english = (
+        "# Pump\n\n| Who | What | By when |\n| - | - | - |\n| Tom | order the parts | Friday |\n"
+    )
+    german = (
+        "# Sitzung des Vorstands\n\n| Was | Wer | Bis wann |\n| - | - | - |\n"
+        "| Angebot für die Pumpe einholen | Cem | 3.12. |\n"
+    )
+    other = "# Pump\n\n| Item | Value |\n| - | - |\n| the lowest pressure | 12 bar |\n"
+
+    assert tasks_of(english) == [("order the parts", "Tom", "Friday")]
+    assert tasks_of(german) == [("Angebot für die Pumpe einholen", "Cem", "3.12.")]
+    assert [fact["kind"] for fact in facts_of(other)] == ["statement"]
+
+
+def test_the_title_of_the_whole_text_silences_nothing():
+    text = "# {}\n\nThe board approved the budget.\n\n## Roof\n\nThe roof leaks since May.\n"
+
+    for title in ("Agenda", "Links", "Notes"):
+        assert len(facts_of(text.format(title))) == 2
+
+
+MINUTES = """# Platform meeting
+
+Present: Ada, Tom, Priya
+
+## Budget
+
+Should we cancel the second cluster? Nobody knew what it is used for.
+Are the bills paid? Yes, since Monday.
+
+- Tom to split the table by 30 November.
+- Priya: check whether the replica can serve the report.
+"""
+PROTOKOLL = """# Sitzung des Vorstands
+
+Anwesend: Anna, Bernd, Cem
+
+Der Vorstand beschließt einstimmig, die Mahnungen zu verschicken. Bernd übernimmt das.
+Die Halle kostet 350 Euro. Der Antrag, Eintritt zu verlangen, wird mit 2 Nein-Stimmen abgelehnt.
+Offen ist, wer die Musik macht. Anna fragt bei der Stadt wegen der Genehmigung nach.
+"""
+MAIL = """From: Sofia Petrova <sofia@example.org>
+To: Marek <marek@example.org>
+Subject: Office
+
+Marek will order the network line. Please send me your wishes for desks until Friday.
+"""
+CAPTIONS = """WEBVTT
+
+00:00:01.000 --> 00:00:05.000
+<v Raj>We're at 87 % of the tests passing.
+
+00:00:05.500 --> 00:00:09.000
+<v Mia>I can write the release notes. I'll share my screen.
+"""
+
+
+def kinds_of(name, text):
+    reading = read_file(name, text.encode())
+    return [
+        (fact["kind"], fact["text"], fact.get("owner"), fact.get("due"))
+        for fact in facts_of(reading.text, reading.blocks or ())
+        if fact["kind"] != "statement"
+    ]
+
+
+def test_minutes_have_tasks_of_people_and_questions_without_an_answer():
+    assert kinds_of("minutes.md", MINUTES) == [
+        ("question", "Should we cancel the second cluster?", None, None),
+        ("action", "Tom to split the table by 30 November.", "Tom", "30 November"),
+        ("action", "check whether the replica can serve the report.", "Priya", None),
+    ]
+
+
+def test_german_minutes_have_votes_open_points_and_tasks():
+    motion = "Der Antrag, Eintritt zu verlangen, wird mit 2 Nein-Stimmen abgelehnt."
+    reminders = "Der Vorstand beschließt einstimmig, die Mahnungen zu verschicken."
+    assert kinds_of("protokoll.md", PROTOKOLL) == [
+        ("decision", reminders, None, None),
+        ("action", f"{reminders} Bernd übernimmt das.", "Bernd", None),
+        ("number", "Die Halle kostet 350 Euro.", None, None),
+        ("decision", motion, None, None),
+        ("question", "Offen ist, wer die Musik macht.", None, None),
+        ("action", "Anna fragt bei der Stadt wegen der Genehmigung nach.", "Anna", None),
+    ]
+
+
+def test_a_mail_has_tasks_of_its_readers():
+    assert kinds_of("office.eml", MAIL) == [
+        ("action", "Marek will order the network line.", "Marek", None),
+        ("action", "Please send me your wishes for desks until Friday.", None, "Friday"),
+    ]
+
+
+def test_captions_with_speakers_have_figures_and_promises():
+    assert kinds_of("talk.vtt", CAPTIONS) == [
+        ("number", "We're at 87 % of the tests passing.", None, None),
+        ("action", "I can write the release notes.", "Mia", None),
+    ]
