@@ -195,7 +195,8 @@ class SourceReader:
             reading = read_sentence(part)
             if reading and (reading.kind in _DECIDED or reading.owner or reading.due):
                 return 0
-            if stands_alone(part) and not part.words.imperative.match(part.low):
+            order = part.words.imperative.match(part.low) is not None
+            if not entry.columns and not order and stands_alone(part):
                 return 0
         named = plain_text(self._text[lead.body : lead.end].lstrip("#")).rstrip(" :")
         whole = replace(self._whole(lead), text=f"{named}: {'; '.join(parts)}")
