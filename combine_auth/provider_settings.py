@@ -21,24 +21,20 @@ Domains = Annotated[tuple[str, ...], parsed(values.domains)]
 class IdentityProviderSettings:
     """The settings of one provider.
 
-    :ivar client_id_variable: the name of the variable, for messages
     :ivar faults: the reasons why a configured client ID, secret or key is not used
     """
 
-    client_id: str | None
-    client_secret: SecretStr | None
-    client_key_file: Path | None
-    issuer: str | None
-    discovery_url: str | None
-    title: str | None
-    scopes: tuple[str, ...]
-    algorithms: tuple[str, ...]
-    email_domains: tuple[str, ...]
-    recognise_by_oid: bool | None
-    client_id_variable: str
-    client_secret_variable: str
-    issuer_variable: str
-    faults: tuple[Problem, ...]
+    client_id: str | None = None
+    client_secret: SecretStr | None = None
+    client_key_file: Path | None = None
+    issuer: str | None = None
+    discovery_url: str | None = None
+    title: str | None = None
+    scopes: tuple[str, ...] = ()
+    algorithms: tuple[str, ...] = ()
+    email_domains: tuple[str, ...] = ()
+    recognise_by_oid: bool | None = None
+    faults: tuple[Problem, ...] = ()
 
 
 def client_id(name: str, write: str) -> Any:

@@ -1,6 +1,7 @@
 """Declares the settings of combine_auth."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -184,33 +185,18 @@ class AuthSettings(AddonSettings):
 
     def of_provider(self, name: str) -> provider_settings.IdentityProviderSettings:
         """Return the settings of a provider in `auth_providers`. Raises LookupError for others."""
-        fields = {d.field: d for d in self.declared()}
-        try:
-            client_id, secret, issuer = (
-                fields[f"{name}_{one}"] for one in ("client_id", "client_secret", "issuer")
-            )
-        except KeyError:
-            raise LookupError(f"{name} is not among AUTH_PROVIDERS") from None
-        return provider_settings.IdentityProviderSettings(
-            client_id=getattr(self, client_id.field),
-            client_secret=getattr(self, secret.field),
-            client_key_file=getattr(self, f"{name}_client_key_file", None),
-            issuer=getattr(self, issuer.field),
-            discovery_url=getattr(self, f"{name}_discovery_url", None),
-            title=getattr(self, f"{name}_title", None),
-            scopes=getattr(self, f"{name}_scopes", ()),
-            algorithms=getattr(self, f"{name}_algorithms", ()),
-            email_domains=getattr(self, f"{name}_email_domains", ()),
-            recognise_by_oid=getattr(self, f"{name}_recognise_by_oid", None),
-            client_id_variable=client_id.variable,
-            client_secret_variable=secret.variable,
-            issuer_variable=issuer.variable,
-            faults=tuple(
-                fault
-                for one in ("client_id", "client_secret", "client_key_file")
-                for fault in self.faults(f"{name}_{one}")
-            ),
-        )
+        declared = {one.field for one in self.declared()}
+        if f"{name}_issuer" not in declared:
+            raise LookupError(f"{name} is not among AUTH_PROVIDERS")
+        configured = {
+            one.name: getattr(self, f"{name}_{one.name}")
+            for one in fields(provider_settings.IdentityProviderSettings)
+            # load_all declares those that this class does not.
+            if f"{name}_{one.name}" in declared
+        }
+        registration = ("client_id", "client_secret", "client_key_file")
+        faults = tuple(fault for one in registration for fault in self.faults(f"{name}_{one}"))
+        return provider_settings.IdentityProviderSettings(**configured, faults=faults)
 
     @classmethod
     def derived_values(cls, given: Given) -> Mapping[str, Any]:

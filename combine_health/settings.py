@@ -78,14 +78,13 @@ def declared_by_plugins(
 
 def resolve(
     ini: Mapping[str, Any],
-    environ: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] = os.environ,
     server: Mapping[str, Any] | None = None,
 ) -> list[ResolvedSetting]:
     """Return every setting with its value and source. Settings of single checks and groups need a value.
 
     ``ini`` is the application's section, and ``server`` is the section ``[server:main]``.
     """
-    environ = os.environ if environ is None else environ
     of_plugins = declared_by_plugins(ini, environ)
     of_plugins = [setting for setting in of_plugins if not setting.name.endswith(ANY)]
     settings = (*OWN, *of_plugins, *_named(ini, environ))
@@ -94,14 +93,13 @@ def resolve(
 
 
 def read_settings(
-    ini: Mapping[str, Any], environ: Mapping[str, str] | None = None
+    ini: Mapping[str, Any], environ: Mapping[str, str] = os.environ
 ) -> HealthSettings:
     """Return the settings as one frozen object.
 
     Raises `HealthEnvironmentError` with every invalid value and, if there is one, every unknown name.
     Unknown names alone are left to `verify_names`, because plugins added later may declare them.
     """
-    environ = os.environ if environ is None else environ
     rows = ini.get(RESOLVED) or resolve(ini, environ)
     problems = [row.problem for row in rows if row.problem]
     if problems:
@@ -130,10 +128,9 @@ def read_settings(
 def verify_names(
     ini: Mapping[str, Any],
     of_plugins: Iterable[DeclaredSetting],
-    environ: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> None:
     """Raise `HealthEnvironmentError` if a name ``combine_health.*`` is not a setting."""
-    environ = os.environ if environ is None else environ
     if problems := _unknown(ini, environ, of_plugins):
         raise _error_class().of(problems)
 
@@ -168,12 +165,11 @@ def verify_checks(settings: HealthSettings, known: Collection[str]) -> None:
         )
 
 
-def read_server(ini: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+def read_server(ini: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """Return the settings of the section ``[server:main]`` by name.
 
     Raises `HealthEnvironmentError` with every invalid value.
     """
-    environ = os.environ if environ is None else environ
     rows = [resolve_setting(setting, ini, environ) for setting in SERVER_OWN]
     problems = [row.problem for row in rows if row.problem]
     if problems:

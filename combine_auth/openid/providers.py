@@ -144,14 +144,14 @@ def make_identity_providers(settings: AuthSettings, ini: Mapping[str, Any]) -> I
         if template is None and configured.issuer is not None:
             template = other_provider(name, configured.issuer)
         # A plugin's provider with a client ID of its own needs no variables.
-        missing = "" if template and template.client_id else _missing_variables(configured)
+        missing = "" if template and template.client_id else _missing_variables(name, configured)
         faults = "; ".join([*map(str, configured.faults), *_key_faults(name, configured)])
         if faults:
             faulty[name] = faults
         elif missing:
             unset[name] = missing
         elif template is None:
-            faulty[name] = f"{configured.issuer_variable} is not set: write the issuer of {name}"
+            faulty[name] = f"{name.upper()}_ISSUER is not set: write the issuer of {name}"
         else:
             clients[name] = _client_of(with_settings(template, configured, settings), settings)
     for name, template in templates.items():
@@ -172,11 +172,12 @@ def _client_of(provider: IdentityProvider, settings: AuthSettings) -> OidcClient
     return OidcClient(provider, ca_file=settings.ca_file)
 
 
-def _missing_variables(configured: IdentityProviderSettings) -> str:
+def _missing_variables(name: str, configured: IdentityProviderSettings) -> str:
     """Return the variables to set if the client ID or the secret is missing; otherwise empty."""
     if configured.client_id and (configured.client_secret or configured.client_key_file):
         return ""
-    return f"{configured.client_id_variable} and {configured.client_secret_variable} are not set: set both"
+    prefix = name.upper()
+    return f"{prefix}_CLIENT_ID and {prefix}_CLIENT_SECRET are not set: set both"
 
 
 def _key_faults(name: str, configured: IdentityProviderSettings) -> list[str]:

@@ -8,9 +8,11 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 PATIENCE = 60
 ROOT = Path(__file__).resolve().parents[3]
@@ -84,6 +86,24 @@ threads = 2
 drain_seconds = 0
 stop_timeout = 1
 """
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@contextmanager
+def serving(wsgi):
+    """Serve a WSGI application on a thread of this process, without waitress. Yield its URL."""
+    with make_server("127.0.0.1", 0, wsgi, handler_class=Quiet) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join(PATIENCE)
 
 
 class Served:

@@ -4,11 +4,8 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
@@ -17,27 +14,11 @@ from combine_health.cli import main
 from combine_health.cli.application import NO_INI
 from combine_health.engine.maintenance import Maintenance, read_file, write_file
 from combine_health.testing import HealthApp, closed_port, silent_server, talking_server
+from tests.functional.health.served import serving
 
 ROOT = Path(__file__).parents[3]
 CANARY = "c4n4ry-s3cr3t"
 PATIENCE_S = 60
-
-
-class Quiet(WSGIRequestHandler):
-    def log_message(self, *args):
-        pass
-
-
-@contextmanager
-def serving(app):
-    with make_server("127.0.0.1", 0, app.wsgi, handler_class=Quiet) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join(PATIENCE_S)
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +66,7 @@ DOWN = HealthResult.failing("refused", "db:5432: Connection refused")
 
 
 def test_probe_succeeds_on_a_ready_service(run):
-    with serving(HealthApp(setup=database(True))) as url:
+    with serving(HealthApp(setup=database(True)).wsgi) as url:
         status, (line,) = run("probe", f"{url}/health/ready")
         assert status == 0
         assert line.startswith("ready, database connected (")
@@ -94,7 +75,7 @@ def test_probe_succeeds_on_a_ready_service(run):
 
 
 def test_probe_shows_cause_and_remedy_in_the_first_line(run):
-    with serving(HealthApp(setup=database(DOWN))) as url:
+    with serving(HealthApp(setup=database(DOWN)).wsgi) as url:
         status, lines = run("probe", f"{url}/health/ready")
         assert status == 1
         assert lines[0] == (
@@ -109,7 +90,7 @@ def test_probe_shows_cause_and_remedy_in_the_first_line(run):
 
 def test_probe_works_without_details(run):
     app = HealthApp(setup=database(DOWN), settings={"combine_health.details": "never"})
-    with serving(app) as url:
+    with serving(app.wsgi) as url:
         status, lines = run("probe", f"{url}/health/ready")
     assert status == 1
     assert lines[0].startswith("unavailable, database disconnected. See /health/detailed")
@@ -118,7 +99,7 @@ def test_probe_works_without_details(run):
 def test_probe_shows_details_with_the_token(run, monkeypatch):
     token = f"{CANARY}-0123456789"
     settings = {"combine_health.details": "authorized", "combine_health.token": token}
-    with serving(HealthApp(setup=database(DOWN), settings=settings)) as url:
+    with serving(HealthApp(setup=database(DOWN), settings=settings).wsgi) as url:
         assert "refused" not in run("probe", f"{url}/health/ready")[1][0]
         monkeypatch.setenv("COMBINE_HEALTH_TOKEN", token)
         status, lines = run("probe", f"{url}/health/ready")
@@ -128,14 +109,14 @@ def test_probe_shows_details_with_the_token(run, monkeypatch):
 
 
 def test_probe_uses_the_port_of_the_environment(run, monkeypatch):
-    with serving(HealthApp(setup=database(True))) as url:
+    with serving(HealthApp(setup=database(True)).wsgi) as url:
         monkeypatch.setenv("PORT", url.rpartition(":")[2])
         assert run("probe")[0] == 0
 
 
 def test_probe_uses_the_port_of_the_env_file(run, monkeypatch, tmp_path):
     pytest.importorskip("dotenv", reason="python-dotenv is not installed")
-    with serving(HealthApp(setup=database(True))) as url:
+    with serving(HealthApp(setup=database(True)).wsgi) as url:
         (tmp_path / ".env").write_text(f"PORT={url.rpartition(':')[2]}\n")
         monkeypatch.chdir(tmp_path)
         assert run("probe")[0] == 0
@@ -143,7 +124,7 @@ def test_probe_uses_the_port_of_the_env_file(run, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:{port}", "0.0.0.0", "127.0.0.1:{port} [::1]:9"])
 def test_probe_follows_listen(run, monkeypatch, listen):
-    with serving(HealthApp(setup=database(True))) as url:
+    with serving(HealthApp(setup=database(True)).wsgi) as url:
         port = url.rpartition(":")[2]
         # The server reads LISTEN in the same way: its port wins.
         monkeypatch.setenv("PORT", "9" if "port" in listen else port)
@@ -243,7 +224,7 @@ def test_probe_prints_to_an_ascii_terminal():
             "database", lambda registry: False, remedy="Prüfe die Datenbank"
         )
     )
-    with serving(remedy) as url:
+    with serving(remedy.wsgi) as url:
         done = subprocess.run(
             [sys.executable, "-m", "combine_health", "probe", f"{url}/health/ready"],
             env={"PATH": os.environ["PATH"], "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONPATH": ROOT,
@@ -593,7 +574,7 @@ def test_the_service_follows_the_maintenance_file(run):
     app = HealthApp(setup=database(True))
     assert app.get("/health/ready")[0] == 200
     run("maintenance", "on", "--reason", "moving", "--for", "30m", "--owner", "Anna")
-    with serving(HealthApp(setup=database(True))) as url:
+    with serving(HealthApp(setup=database(True)).wsgi) as url:
         status, lines = run("probe", f"{url}/health/ready")
         assert status == 1
         assert lines[0].startswith("maintenance: maintenance: moving (Anna, until ")

@@ -10,15 +10,14 @@ import sys
 import textwrap
 import threading
 import tomllib
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
 from combine_health.cli import main as cli_main
 from combine_health.testing import HealthApp
+from tests.functional.health.served import serving
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 60
@@ -276,28 +275,12 @@ def test_commands_work(one, tmp_path):
 # Kubernetes.
 
 
-class Quiet(WSGIRequestHandler):
-    def log_message(self, *args):
-        pass
-
-
-@contextmanager
-def serving(healthy):
+def probe(words, healthy, cwd):
     def setup(config):
         config.add_health_check("database", lambda registry: healthy, remedy="Start it.")
 
-    with make_server("127.0.0.1", 0, HealthApp(setup=setup).wsgi, handler_class=Quiet) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join(PATIENCE_S)
-
-
-def probe(words, healthy, cwd):
-    with serving(healthy) as port:
+    with serving(HealthApp(setup=setup).wsgi) as url:
+        port = url.rpartition(":")[2]
         return run(*(w.replace(":8000/", f":{port}/") for w in command(words)), cwd=cwd)
 
 

@@ -1,20 +1,13 @@
 """Tests that the views return the same responses on a server without a health lane."""
 
 import http.client
-import threading
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 from pyramid.config import Configurator
 
 from combine_health import start_health
 from combine_health.engine.registry import health_of
-from tests.functional.health.served import PATIENCE, Served, until
-
-
-class Silent(WSGIRequestHandler):
-    def log_message(self, *args):
-        pass
+from tests.functional.health.served import PATIENCE, Served, serving, until
 
 
 @pytest.fixture
@@ -25,12 +18,8 @@ def port():
         config.add_health_check("database", lambda _: True, words=("connected", "disconnected"))
         app = config.make_wsgi_app()
     start_health(app.registry)
-    with make_server("127.0.0.1", 0, app, handler_class=Silent) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
+    with serving(app) as url:
+        yield int(url.rpartition(":")[2])
     health_of(app.registry).runner.stop()
 
 
