@@ -18,7 +18,7 @@ from combine_core.llm.extract.kinds import (
     read_sentence,
     section_of,
 )
-from combine_core.llm.extract.source import Said, SourceReader, weight_of
+from combine_core.llm.extract.source import TITLES, Said, SourceReader, weight_of
 from combine_core.readers import Block, BlockKind
 
 # A larger source loses its least important sentences, which limits memory and time.
@@ -70,12 +70,13 @@ def items_of_materials(materials: Iterable[Material], check_time: Callable[[], N
     position = 0
     for material in materials:
         sayings = _Sayings()
-        for said in SourceReader(material).said(check_time):
+        reader = SourceReader(material)
+        for said in reader.said(check_time):
             sayings.add(said, position)
             position += 1
         line_ends = [match.start() for match in re.finditer("\n", material.text)]
         for saying in sayings.kept():
-            _add(found, saying.item(material, line_ends))
+            _add(found, saying.item(material, line_ends, reader.heading))
     return list(found.values())
 
 
@@ -108,11 +109,13 @@ class _Saying:
     position: int
     places: list[Said]
 
-    def item(self, material: Material, line_ends: Sequence[int]) -> Item:
+    def item(
+        self, material: Material, line_ends: Sequence[int], heading: Callable[[Block], str]
+    ) -> Item:
         first = self.places[0]
         fields: dict[str, str] = {}
         for said in reversed(self.places):
-            fields |= _fields(said)
+            fields |= _fields(said, heading(said.sentence.block))
         evidence: list[Mapping[str, Any]] = []
         for said in self.places:
             for start, end in (*said.titles, (said.start, said.end)):
@@ -173,9 +176,8 @@ class _Sayings:
         self._least = most[-1].places[0].weight
 
 
-def _fields(said: Said) -> dict[str, str]:
+def _fields(said: Said, heading: str) -> dict[str, str]:
     block, reading = said.sentence.block, said.reading
-    heading = block.headings[-1] if block.headings else ""
     if reading.kind is Kind.DECISION or said.titles:
         heading = matter_of(block.headings, said.sentence.language)
     known = {
@@ -192,7 +194,8 @@ def _given(item: Mapping[str, Any], position: int) -> Item:
     fields = {key: value for key, value in item.items() if key not in _JUDGED}
     language = language_of(text)
     heading = fields.get("heading")
-    section = section_of((heading,), language) if isinstance(heading, str) else Section.OTHER
+    titles = tuple(heading.split(TITLES)) if isinstance(heading, str) else ()
+    section = section_of(titles, language)
     speaker = str(fields.get("speaker") or "")
     block = Block(BlockKind.MESSAGE if speaker else BlockKind.PARAGRAPH, 0, 0, speaker=speaker)
     sentence = Sentence(text, block, section, language, first=True, last=True)

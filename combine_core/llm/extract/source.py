@@ -52,6 +52,8 @@ from combine_core.llm.extract.vocabulary import vocabulary_of
 from combine_core.readers import SILENT, Block, BlockKind, read_blocks
 
 _WORD = re.compile(r"[^\W\d_]\w+")
+# Stands before a title that only the one above it completes, as "Resolution" below "Slow responses".
+TITLES = " › "
 # An agenda is a smaller part of the text than what was said about it.
 _AGENDA = 0.4
 # So many signs of thinking aloud in a hundred words.
@@ -126,6 +128,8 @@ class SourceReader:
         self._sections: dict[tuple[str, ...], Section] = {}
         # "Protokoll" above the whole text silences none of it.
         titles = {block.headings[:1] for block in self._blocks[1:]}
+        paths = {block.headings for block in self._blocks}
+        self._paths = Counter(path[-1:] for path in paths)
         self._has_title = len(titles) == 1 and () not in titles
         self._agendas = self._agendas_in()
         self._people = self._names_of_people()
@@ -148,6 +152,11 @@ class SourceReader:
         self._listed: set[str] = set()
         self._decided: set[tuple[str, ...]] = set()
         self._tables: dict[tuple[tuple[str, ...], tuple[str, ...]], TaskColumns | None] = {}
+
+    def heading(self, block: Block) -> str:
+        """Return the title above a block, behind the one above it if several parts have this title."""
+        above = block.headings[-2:]
+        return TITLES.join(above if self._paths[block.headings[-1:]] > 1 else above[-1:])
 
     def said(self, check_time: Callable[[], None]) -> Iterator[Said]:
         """The sentences that say something, in their order."""

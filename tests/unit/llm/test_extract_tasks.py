@@ -5,6 +5,7 @@ import json
 from combine_core.lines import find_line
 from combine_core.llm import CompletionRequest, Material
 from combine_core.llm.extract import ExtractProvider
+from combine_core.llm.extract.source import TITLES
 from combine_core.readers.process import read_file
 
 
@@ -136,3 +137,28 @@ def test_captions_with_speakers_have_figures_and_promises():
         ("number", "We're at 87 % of the tests passing.", None, None),
         ("action", "I can write the release notes.", "Mia", None),
     ]
+
+
+TOPICS = """# Topics
+
+We met twice.
+
+## Roof
+
+### Notes
+
+The roof leaks since May.
+
+## Door
+
+### {}
+
+The door is red.
+"""
+
+
+def test_a_title_of_several_parts_stands_behind_the_one_above_it():
+    several = [fact["heading"] for fact in facts_of(TOPICS.format("Notes"))]
+    one = [fact["heading"] for fact in facts_of(TOPICS.format("Colours"))]
+    assert several == ["Topics", f"Roof{TITLES}Notes", f"Door{TITLES}Notes"]
+    assert one == ["Topics", "Notes", "Colours"]
