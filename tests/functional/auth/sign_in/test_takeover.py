@@ -11,9 +11,7 @@ import logging
 import pytest
 
 from tests.functional.auth.sign_in.conftest import Browser, audit, count
-from tests.functional.auth.sign_in.test_invitations import accept, combine, link_of
-
-__all__ = ["combine"]
+from tests.functional.auth.sign_in.test_invitations import accept, link_of
 
 OLD = "j.smith@example.com"
 NEW = "jane.miller@example.com"
