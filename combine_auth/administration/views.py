@@ -225,25 +225,18 @@ def includeme(config: Configurator) -> None:
 
 def _add_api(config: Configurator) -> None:
     config.add_api_spec("combine_auth:administration/openapi.yaml")
+    read, write = AdminPermission.USERS_READ, AdminPermission.USERS_WRITE
     for name, path, *views in (
         ("audit", "/audit", View("GET", list_audit, AdminPermission.AUDIT_READ)),
-        ("users", "/users", View("GET", list_users, AdminPermission.USERS_READ)),
+        ("users", "/users", View("GET", list_users, read)),
         (
             "user",
             "/users/{user_id}",
-            View("GET", get_user, AdminPermission.USERS_READ),
-            View("PATCH", change_user, AdminPermission.USERS_WRITE, if_match=get_user),
-            View("DELETE", delete_user, AdminPermission.USERS_WRITE, if_match=get_user),
+            View("GET", get_user, read),
+            View("PATCH", change_user, write, if_match=get_user),
+            View("DELETE", delete_user, write, if_match=get_user),
         ),
-        (
-            "user_deletion",
-            "/users/{user_id}/deletion",
-            View("GET", get_deletion, AdminPermission.USERS_READ),
-        ),
-        (
-            "user_sessions",
-            "/users/{user_id}/sessions",
-            View("DELETE", end_sessions, AdminPermission.USERS_WRITE),
-        ),
+        ("user_deletion", "/users/{user_id}/deletion", View("GET", get_deletion, read)),
+        ("user_sessions", "/users/{user_id}/sessions", View("DELETE", end_sessions, write)),
     ):
         config.add_endpoint(f"auth.api.{name}", path, *views, factory=Administration, openapi=True)

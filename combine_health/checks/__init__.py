@@ -16,12 +16,12 @@ them to remedies.
 
 from collections.abc import Mapping
 
-from combine_health.checks.built_in import BuiltIn
 from combine_health.checks.http_url import HttpUrl
 from combine_health.checks.machine import ClockJumps, DiskSpace, OpenFiles
 from combine_health.checks.memory_limit import MemoryLimit
 from combine_health.checks.network import DnsName, TcpPort
 from combine_health.checks.tls_expiry import TlsExpiry
+from combine_health.options import BuiltIn
 
 __all__ = [
     "BUILT_IN",

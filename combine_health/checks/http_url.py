@@ -11,7 +11,6 @@ from time import perf_counter
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
-from combine_health.checks.built_in import BuiltIn
 from combine_health.checks.network import (
     REMEDIES,
     Deadline,
@@ -21,7 +20,7 @@ from combine_health.checks.network import (
     explain,
 )
 from combine_health.engine.check import HealthResult, Status
-from combine_health.options import option, size, text
+from combine_health.options import BuiltIn, option, size, text
 
 _PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9._:%~-]+")  # names, and IPv6 addresses with their zone

@@ -13,9 +13,8 @@ from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
-from combine_health.checks.built_in import BuiltIn
 from combine_health.engine.check import HealthResult
-from combine_health.options import option, percent, size, text, wait
+from combine_health.options import BuiltIn, option, percent, size, text, wait
 
 
 @dataclass(frozen=True, slots=True)

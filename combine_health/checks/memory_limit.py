@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from combine_health.checks.built_in import BuiltIn
 from combine_health.engine.check import HealthResult
-from combine_health.options import option, percent
+from combine_health.options import BuiltIn, option, percent
 
 # Without a limit, version 1 shows the largest number of whole pages in 63 bits.
 _NO_LIMIT = 2**62

@@ -10,10 +10,9 @@ from socket import EAI_AGAIN, gaierror
 from time import monotonic, perf_counter
 from typing import Any, ClassVar
 
-from combine_health.checks.built_in import BuiltIn
 from combine_health.engine.check import HealthResult, Status
 from combine_health.engine.execute import RUN
-from combine_health.options import names, option, port, text
+from combine_health.options import BuiltIn, names, option, port, text
 
 REMEDIES: Mapping[str, str] = {
     "unknown_host": "Check the name and the DNS server: getent hosts NAME.",

@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
-from combine_health.checks.built_in import BuiltIn
 from combine_health.checks.network import (
     REMEDIES,
     address_problems,
@@ -22,7 +21,7 @@ from combine_health.checks.network import (
     explain,
 )
 from combine_health.engine.check import HealthResult
-from combine_health.options import days, flag, option, port, text
+from combine_health.options import BuiltIn, days, flag, option, port, text
 
 _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0xA0, 0x17, 0x18
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
