@@ -55,7 +55,7 @@ def test_new_owner_of_an_address_does_not_get_the_account(service, google, jane,
     for fact in ("Jane Smith", "administrator", "the project Plans, as owner", "was last here: 20"):
         assert fact in shown
     # An operator who invites him anyway sees the owner, too, and must confirm.
-    refused = combine(f"user invite {OLD}", "n\n")
+    refused = combine(f"user invite {OLD}", typed="n\n")
     assert refused.exit_code == 1
     assert refused.stdout == ""
     assert "the project Plans, as owner" in refused.stderr
@@ -76,7 +76,7 @@ def test_new_owner_of_an_address_does_not_get_the_account(service, google, jane,
 
 
 def test_invitation_shows_the_account_and_ends_its_sessions(service, google, jane, combine):
-    link = link_of(combine(f"user invite {OLD}", "y\n"))
+    link = link_of(combine(f"user invite {OLD}", typed="y\n"))
     other = Browser(service)
     page = other.client.get(link)
     for fact in ("Jane Smith", OLD, "an administrator", "project Plans, as owner", "was last here"):
