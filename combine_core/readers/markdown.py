@@ -276,6 +276,8 @@ class _Reader:
             return False  # "Action point"
         if match["name"].isupper() and match["name"].endswith("ED"):
             return False  # "RESOLVED"
+        if match["before"] or match["behind"]:
+            return True
         times = self._names[match["name"].casefold()]
         if listed and (match["bold"] or match["role"]) and times == 1:
             return False

@@ -38,6 +38,8 @@ _IDENTIFIER = re.compile(
     r"http|error|code|port|room|raum|tg|es|ipv)\.?\s?|(?-i:[A-Z][\w.-]*\s))$",
     re.IGNORECASE,
 )
+# So many minutes or seconds are the time that a talk takes.
+_SHORT_TALK = 30
 _RANGE = re.compile(r"[\d.,]+\s?[-–]?\s?$")
 # "15L" is the name of a route, "3D" no quantity, "404 errors" are of one sort.
 _ROUTE = re.compile(r"\s*(?:\d{2,}L\b|\d+[A-Z]\d|\dD\b|[45]\d\d (?:errors|responses|codes)\b)")
@@ -73,7 +75,7 @@ def _is_beside_the_matter(
     if text[number.start : number.end] in codes:
         return True
     small = not number.known_unit and number.value <= 2
-    return spoken and (small or number.unit in ("min", "s"))
+    return spoken and (small or (number.unit in ("min", "s") and number.value <= _SHORT_TALK))
 
 
 def _is_quantity(text: str, number: Number, language: Language) -> bool:

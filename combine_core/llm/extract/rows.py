@@ -82,8 +82,10 @@ def span_of_row(text: str, block: Block) -> Span | None:
         return None
     obliging = [cell for cell in cells if _OBLIGES.search(text[slice(*cell)])]
     longest = max(obliging[:1] or cells, key=lambda cell: cell[1] - cell[0])
-    # Of two cells, the first says what the second is about.
-    if len(text[slice(*longest)].split()) >= _SENTENCE and len(cells) != 2:
+    counts = [len(text[slice(*cell)].split()) for cell in cells]
+    words = len(text[slice(*longest)].split())
+    # Of two cells, the first says what the second is about. A short one only adds to the others.
+    if words >= _SENTENCE and len(cells) != 2 and (obliging or 2 * words >= sum(counts)):
         return longest
     return every[0][0], every[-1][1]
 
@@ -99,10 +101,13 @@ def text_of_row(text: str, block: Block) -> str:
 
 def _cells(text: str, block: Block) -> list[Span]:
     """Return where the words of each cell stand."""
-    row = text[block.start : block.end].strip()
-    at = text.index(row, block.start) + row.startswith("|")
+    row = text[block.start : block.end].rstrip("\n")
+    at = block.start
+    if row.lstrip().startswith("|"):  # as in Markdown, with a mark at both ends
+        at += row.index("|") + 1
+        row = row.strip().removeprefix("|").removesuffix("|")
     cells = []
-    for cell in row.removeprefix("|").removesuffix("|").split("|"):
+    for cell in row.split("|"):
         words = cell.strip()
         start = at + (cell.index(words) if words else 0)
         cells.append((start, start + len(words)))

@@ -162,3 +162,47 @@ def test_a_title_of_several_parts_stands_behind_the_one_above_it():
     one = [fact["heading"] for fact in facts_of(TOPICS.format("Colours"))]
     assert several == ["Topics", f"Roof{TITLES}Notes", f"Door{TITLES}Notes"]
     assert one == ["Topics", "Notes", "Colours"]
+
+
+CHAT = """[10:02] anna: the customer in Oslo reported 3 more timeouts this morning
+[10:11] priya: we agreed yesterday to freeze the API on Friday
+[10:21] tom: I'll write the changelog by Thursday
+"""
+INTERVIEW = """Interviewer: How long do people wait?
+
+Dr. Okafor: On average people wait 95 minutes. We have 10 minutes left.
+"""
+CONTRACT = """The Provider deletes all data within 14 days after the end of this agreement.
+It is not yet decided whether refunds are automatic.
+"""
+TABLE = """Datum;Kunde;Menge;Betrag;Bemerkung
+2026-11-03;Café Blau;3;285,50;
+2026-11-05;Hotel Adler;40;3.800,00;Rabatt 5 % gewährt
+"""
+
+
+def test_nicknames_behind_a_time_are_speakers():
+    assert kinds_of("chat.txt", CHAT) == [
+        ("decision", "we agreed yesterday to freeze the API on Friday", None, None),
+        ("action", "I'll write the changelog by Thursday", "tom", "Thursday"),
+    ]
+
+
+def test_long_durations_of_a_talk_are_figures():
+    assert [fact[1] for fact in kinds_of("talk.txt", INTERVIEW)] == [
+        "On average people wait 95 minutes."
+    ]
+
+
+def test_this_agreement_is_the_text_itself_and_it_may_stand_for_a_clause():
+    assert [fact[:2] for fact in kinds_of("contract.txt", CONTRACT)] == [
+        ("number", "The Provider deletes all data within 14 days after the end of this agreement."),
+        ("question", "It is not yet decided whether refunds are automatic."),
+    ]
+
+
+def test_rows_with_an_empty_last_cell_and_with_a_remark_keep_all_their_cells():
+    assert [fact[1] for fact in kinds_of("sales.csv", TABLE)] == [
+        "Datum: 2026-11-03; Kunde: Café Blau; Menge: 3; Betrag: 285,50",
+        "Datum: 2026-11-05; Kunde: Hotel Adler; Menge: 40; Betrag: 3.800,00; Bemerkung: Rabatt 5 % gewährt",
+    ]
