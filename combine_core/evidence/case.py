@@ -259,6 +259,19 @@ class Ground:
         )
 
     @cached_property
+    def rows(self) -> list[list[tuple[Facts, Facts]]]:
+        """The table rows, each as the names of its columns with the cells."""
+        return [
+            [
+                (facts_of(name, self.language), facts_of(cell, self.language))
+                for name, cell in zip(passage.columns, cells, strict=True)
+            ]
+            for passage in self._passages
+            if passage.columns
+            and len(cells := passage.text.strip(" ;").split(" ; ")) == len(passage.columns)
+        ]
+
+    @cached_property
     def occurrences(self) -> Counter[object]:
         """The number of clauses with each content word and each figure."""
         return Counter(

@@ -36,6 +36,7 @@ _SCALES = {
     }.items()
     for unit, count in units.items()
 }
+_SPANS = {unit for unit, (_, smallest) in _SCALES.items() if smallest in ("s", "month")}
 # Fewer figures cannot be exchanged.
 _PAIRS = 2
 # A number in this range without a unit is a year.
@@ -224,7 +225,13 @@ def _name_stands(word: Word, claim: Facts, ground: Ground) -> bool:
     if word.stem in ground.speakers:
         # The speaker is meant by "I", "we" and "our", or is named as the person who says or asks it.
         language = ground.language
-        asks = (language.attribution, language.reporting, language.open_question, language.request)
+        asks = (
+            language.attribution,
+            language.reporting,
+            language.open_question,
+            language.request,
+            language.proposal,
+        )
         return (
             ground.facts.says(language.first_person)
             or (ground.facts.says(language.possessive) and _owns(word, claim))
@@ -275,6 +282,21 @@ def another_role(case: Case) -> bool:
         if claimed and roles and "" not in roles and claimed not in roles:
             return True
     return False
+
+
+def another_difference(case: Case) -> bool:
+    """Check for an amount in place of a difference: "47 minutes" for "47 minutes longer than planned"."""
+    language = case.language
+    if case.claim.says(language.difference):
+        return False
+    amounts = {number.value for number in case.claim.numbers}
+    differences = {
+        number.value
+        for number in case.ground.facts.numbers
+        if language.difference_behind.match(case.ground.facts.text, number.end)
+    }
+    others = [number.value for number in case.ground.facts.numbers]
+    return any(others.count(one) == 1 for one in amounts & differences)
 
 
 def swapped_figures(case: Case) -> bool:
@@ -358,7 +380,35 @@ def mispaired(case: Case) -> bool:
 
 
 def _kinds_of_figures(facts: Facts) -> set[str]:
-    return {kind for kind in ("numbers", "dates", "times") if getattr(facts, kind)}
+    """Return the kinds of figures. Sums of money and spans of time are of different kinds."""
+    kinds = {
+        ("span" if number.unit in _SPANS else number.unit) if number.known_unit else "number"
+        for number in facts.numbers
+    }
+    return kinds | {kind for kind in ("dates", "times") if getattr(facts, kind)}
+
+
+def another_column(case: Case) -> bool:
+    """Check for a figure of another column: "planned 5" for a row with 4 planned and 5 spent."""
+    said, figures, language = case.claim.stems, figures_of(case.claim), case.language
+
+    def is_named(name: Facts) -> bool:
+        return any(
+            language.alike(word.stem, other)
+            for word in name.words
+            if word.content
+            for other in said
+        )
+
+    for row in case.ground.rows:
+        with_figures = [
+            (is_named(name), figures_of(cell)) for name, cell in row if figures_of(cell)
+        ]
+        named = [cell for is_said, cell in with_figures if is_said]
+        used = [is_said for is_said, cell in with_figures if cell & figures]
+        if used and not any(used) and named and not any(cell & figures for cell in named):
+            return True
+    return False
 
 
 def another_object(case: Case) -> bool:

@@ -20,6 +20,7 @@ class Passage:
 
     :ivar known: the headings, column names and time of the block
     :ivar titles: the headings alone
+    :ivar columns: the column names of a table row
     :ivar open_task: whether the block is a task whose box is not checked
     :ivar done: whether the block is a task whose box is checked
     :ivar silent: the code of the reason why the text is no evidence, or empty
@@ -29,6 +30,7 @@ class Passage:
     known: str
     speaker: str
     titles: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
     silent: str = ""
     open_task: bool = False
     done: bool = False
@@ -63,7 +65,9 @@ def passage_of(source: SourceText, place: Place) -> Passage:
         # "- Raj: rotate the keys" names the owner of a task and no speaker.
         known, speaker, open_task = f"{speaker} — {known}", "", not block.done
     done = block.done is True
-    return Passage(text, known, speaker, block.headings, open_task=open_task, done=done)
+    return Passage(
+        text, known, speaker, block.headings, block.columns, open_task=open_task, done=done
+    )
 
 
 def _whole_sentences(source: SourceText, block: Block, place: Place) -> tuple[int, int]:

@@ -88,5 +88,6 @@ def sides_of(sentence: str, pivot: re.Pattern[str], language: Language) -> Sides
 
 
 def swaps_sides(claim: Sides, source: Sides) -> bool:
-    """Check whether words of both sides are exchanged, and no word after the pivot stays there."""
-    return bool(claim[0] & source[1] and claim[1] & source[0] and not claim[0] & source[0])
+    """Check whether as many words of both sides are exchanged as stay behind the pivot."""
+    moved = min(len(claim[0] & source[1]), len(claim[1] & source[0]))
+    return moved > 0 and moved >= len(claim[0] & source[0])

@@ -62,10 +62,20 @@ class Language:
     :ivar irregular: for a form of a verb that no ending shows, its first form: "buy" for "bought"
     :ivar opposites: words that exclude each other: "rise" and "fall"
     :ivar synonyms: for a word, another one that stands for it
+    :ivar phrases: patterns of several words, each with the words that stand for it: "fell" for "went down"
+    :ivar advice: says what should be, and need not
+    :ivar duty: says what must be
+    :ivar part: says that only a part is meant, and of what: "half of the"
+    :ivar portion: stands between a part and its whole, both figures: "of the"
+    :ivar difference: says that two amounts are compared: "longer", "by"
+    :ivar difference_behind: what follows a figure that is a difference: " minutes longer than"
+    :ivar asked: in a statement, says that something was asked for
+    :ivar asking: a verb of wishing to get something, which does not say that it was given
     :ivar stages: words for different stages of one matter: "proposed", "adopted" and "postponed"
     :ivar opposed_prepositions: say the opposite of the same noun: "before" and "after"
     :ivar circumstance: in a statement, may stand for a condition: "in case of"
     :ivar pivots: tell two sides apart, such as the cause and what it led to: "because", "than", "then"
+    :ivar order: "before" and "after"
     :ivar comparative: says which way a comparison goes: "more", "cheaper"
     :ivar permission: says what may be, and need not
     :ivar possessive: "my" and "our": what belongs to who speaks
@@ -160,12 +170,22 @@ class Language:
     comparative: re.Pattern[str] = _NOTHING
     permission: re.Pattern[str] = _NOTHING
     pivots: tuple[re.Pattern[str], ...] = ()
+    order: tuple[re.Pattern[str], ...] = ()
     more_than: re.Pattern[str] = _NOTHING
     less_than: re.Pattern[str] = _NOTHING
     conjunction: re.Pattern[str] = re.compile(r"[;,]\s+")
     negating_prefixes: tuple[str, ...] = ()
     irregular: dict[str, str] = field(default_factory=dict)
     synonyms: dict[str, str] = field(default_factory=dict)
+    phrases: tuple[tuple[re.Pattern[str], str], ...] = ()
+    advice: re.Pattern[str] = _NOTHING
+    duty: re.Pattern[str] = _NOTHING
+    part: re.Pattern[str] = _NOTHING
+    portion: re.Pattern[str] = _NOTHING
+    difference: re.Pattern[str] = _NOTHING
+    difference_behind: re.Pattern[str] = _NOTHING
+    asking: re.Pattern[str] = _NOTHING
+    asked: re.Pattern[str] = _NOTHING
     opposites: Opposites = field(default_factory=dict)
     stages: Opposites = field(default_factory=dict)
     opposed_prepositions: Opposites = field(default_factory=dict)
@@ -243,6 +263,12 @@ class Language:
 
     def _without_infix(self, stem: str) -> str:
         return self.infix.sub(lambda match: match[1] or "", stem)
+
+    def with_plain_verbs(self, text: str) -> str:
+        """Return the text with one word for phrases that mean the same: "fell" for "went down"."""
+        for phrase, words in self.phrases:
+            text = phrase.sub(words, text)
+        return text
 
     def alike(self, one: str, other: str) -> bool:
         """Check whether two stems are forms of one word: "decid" and "decis"."""
@@ -327,8 +353,12 @@ def _read(data: dict[str, object]) -> Language:
                     rf"\s+(?:{between})\s+|[;:,]\s+|\s+[-–—]\s+",
                     re.IGNORECASE,
                 )
-            case list() if name == "pivots":
+            case list() if name in ("pivots", "order"):
                 values[name] = tuple(_any_of([pivot]) for pivot in value)
+            case list() if name == "phrases":
+                values[name] = tuple((_any_of([phrase]), words) for phrase, words in value)
+            case list() if name == "difference_behind":
+                values[name] = re.compile("|".join(value), re.IGNORECASE)
             case list() if name == "negating_prefixes":
                 values[name] = tuple(value)
             case list() if name in ("irregular", "synonyms"):
