@@ -71,14 +71,6 @@ def set_email(session: Session, user: User, email: str) -> None:
     _record(session, Action.USER_CHANGE, user, before={"email": before}, after={"email": email})
 
 
-def grant_admin(session: Session, user: User) -> None:
-    set_administrator(session, user, True)
-
-
-def revoke_admin(session: Session, user: User) -> None:
-    set_administrator(session, user, False)
-
-
 def set_administrator(session: Session, user: User, is_admin: bool, *, setting: str = "") -> None:
     """Grant or revoke the rights of an administrator.
 

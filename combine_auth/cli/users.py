@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import click
 from sqlalchemy.orm import Session
@@ -12,12 +13,11 @@ from combine_auth.administration.service import (
     delete_user,
     disable_user,
     enable_user,
-    grant_admin,
     invite_user,
     is_named,
     list_users,
     plan_deletion,
-    revoke_admin,
+    set_administrator,
     set_email,
     user_with_email,
 )
@@ -200,7 +200,7 @@ def _add_command(name: str, change: Callable[[Session, User], None], help_: str,
             user = user_with_email(session, email)
             change(session, user)
             subjects = service.settings.get(AuthSettings).admin_subjects
-            named = change is revoke_admin and is_named(session, user, subjects)
+            named = name == "revoke-admin" and is_named(session, user, subjects)
         click.echo(f"{email} {done}.", err=True)
         if named:
             click.echo(
@@ -213,13 +213,13 @@ def _add_command(name: str, change: Callable[[Session, User], None], help_: str,
 for _command in (
     (
         "grant-admin",
-        grant_admin,
+        partial(set_administrator, is_admin=True),
         "Make a user an administrator. The user has to sign in again.",
         "is an administrator",
     ),
     (
         "revoke-admin",
-        revoke_admin,
+        partial(set_administrator, is_admin=False),
         "Revoke the rights of an administrator. The user has to sign in again.",
         "is no longer an administrator",
     ),

@@ -10,14 +10,9 @@ The server answers probes on its I/O thread, even while every worker thread is b
 SIGTERM, SIGHUP or SIGQUIT it reports that it is draining, keeps serving for a while, finishes its
 requests, and shuts down. It ignores SIGUSR1 and SIGUSR2.
 
-It accepts every setting of waitress (``threads``, ``channel_timeout``, ``trusted_proxy``, ...) and these:
+It accepts every setting of waitress (``threads``, ``channel_timeout``, ``trusted_proxy``, ...), those of
+`combine_health.declarations.ServerSettings`, and these:
 
-``drain_seconds``  5: the time that it keeps serving, not ready, after SIGTERM
-``stop_timeout``   30: the time that requests in progress may take after that
-``queue_limit``    the number of requests that may wait for a worker thread (default: 100 per
-                   thread); the server rejects further requests with 503 at once
-``bodies_limit``   the bytes of request bodies that it may hold at once (default: a quarter of the
-                   memory); it rejects a request that exceeds them with 503
 ``port_hint``      the command that starts it on another port; ``{port}`` is replaced by the port
 ``banner``         further lines to print at the start; ``{url}`` is replaced by the application's URL
 ``trusted_proxy``  as in waitress, but it may list several addresses, networks and names. Without

@@ -9,7 +9,7 @@ from pyramid.security import forget, remember
 from sqlalchemy import text
 from webtest import TestApp
 
-from combine_auth.administration.service import disable_user, grant_admin, revoke_admin
+from combine_auth.administration.service import disable_user, set_administrator
 from combine_auth.sessions import end_sessions_of
 from combine_auth.settings import AuthSettings
 from combine_core.database import engine_of, session_factory
@@ -108,18 +108,18 @@ def test_sign_out_ends_the_session_and_renews_the_csrf_token(application):
     assert who(browser) is None
 
 
-@pytest.mark.parametrize("change", [grant_admin, revoke_admin])
-def test_a_change_of_rights_ends_older_sessions(application, change):
+@pytest.mark.parametrize("is_admin", [True, False])
+def test_a_change_of_rights_ends_older_sessions(application, is_admin):
     browser = application.browser()
     enter(browser)
     with application.sessions.begin() as session:
         user = session.query(User).one()
-        user.is_admin = change is revoke_admin
+        user.is_admin = not is_admin
     with application.sessions.begin() as session:
-        change(session, session.query(User).one())
+        set_administrator(session, session.query(User).one(), is_admin)
     assert who(browser) is None
     enter(browser)
-    assert browser.get("/who").json["admin"] is (change is grant_admin)
+    assert browser.get("/who").json["admin"] is is_admin
 
 
 @pytest.mark.parametrize("how", ["everywhere", "disabled"])
