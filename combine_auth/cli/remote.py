@@ -58,7 +58,7 @@ class RemoteService:
             )
         self._session = requests.Session()
         # Otherwise requests would add the Authorization header of a netrc file.
-        self._session.auth = _no_auth
+        self._session.auth = lambda request: request
 
     def start(self, scopes: str) -> DeviceCodes:
         answer = self._post("device_authorization_endpoint", {"scope": scopes} if scopes else {})
@@ -137,7 +137,3 @@ class RemoteService:
     def _unexpected_response(self, status: int = 200) -> click.ClickException:
         message = f"{self.origin} does not respond like a Combine service (status {status})."
         return click.ClickException(message)
-
-
-def _no_auth(request: Any) -> Any:
-    return request

@@ -9,7 +9,6 @@ from typing import Any
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.security import forget, remember
-from sqlalchemy.orm import Session
 
 from combine_auth.audit import Action, record_request
 from combine_auth.authentication import CredentialKind
@@ -22,7 +21,7 @@ from combine_auth.settings import AuthSettings, SignUp
 from combine_auth.sign_in.flow import client_of_path, prepare_buttons
 from combine_auth.sign_in.next_path import HOME, safe_next
 from combine_core.settings import CoreSettings, settings_of
-from combine_core.users import User, get_or_create_user
+from combine_core.users import get_or_create_user
 from combine_core.web.forms import text_of
 
 logger = logging.getLogger(__name__)
@@ -96,7 +95,8 @@ def local(request: Any) -> Any:
     if not_local_reason(request) is not None:
         request.response.status_int = 403
         return _sign_in_page(request, target)
-    user = local_user(request.dbsession)
+    # The local user is not an administrator.
+    user = get_or_create_user(request.dbsession, LOCAL_EMAIL, "Local developer")
     if user.disabled_at is not None:
         request.response.status_int = 403
         enable = f"combine user enable {user.email}"
@@ -174,8 +174,3 @@ def _is_loopback(host: str) -> bool:
     # A dual-stack socket shows an IPv4 client as ::ffff:127.0.0.1.
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback
-
-
-def local_user(session: Session) -> User:
-    """Return the local user, who is not an administrator. The first call creates it."""
-    return get_or_create_user(session, LOCAL_EMAIL, "Local developer")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -83,10 +84,7 @@ def _time(tag: int, value: bytes) -> datetime:
 # X509_V_ERR_* of OpenSSL's x509_vfy.h.
 _CAUSES = {9: "not_yet_valid", 10: "expired", 62: "wrong_name", 64: "wrong_name"}
 _LARGEST = 1024 * 1024  # bytes of a file
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+_now = partial(datetime.now, UTC)
 
 
 @dataclass(frozen=True, slots=True)

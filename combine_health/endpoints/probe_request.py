@@ -1,6 +1,7 @@
 """Parses the requests of probes and answers them, for the views and the server's health lane."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
@@ -134,5 +135,5 @@ def answer(
     judged = map(probes.make_critical, shown) if request.is_selective else shown
     probe = PROBES[request.probe].judge(judged, circumstances)
     if selected is not None:
-        probe = probe.with_selected(shown)
+        probe = replace(probe, selected=tuple(shown))
     return (health_json.probe_answer if request.as_health_json else probes.plain_answer)(probe)

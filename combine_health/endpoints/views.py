@@ -83,10 +83,6 @@ def find_route(registry: Any, path: str) -> RouteMatch | None:
     return None
 
 
-def not_found() -> Response:
-    return _respond(_error(404, "there is no such path"))
-
-
 def respond(request: Any) -> Response:
     """Respond to a request whose route is that of an endpoint."""
     request.environ.get(ANSWERED, []).append(True)
@@ -102,11 +98,12 @@ def respond(request: Any) -> Response:
 
 
 def _probe(request: Any, health: HealthRegistry) -> Response:
+    environ = request.environ
     parsed = parse_request(
         request.matched_route.name,
         request.matchdict.get("group"),
-        _query(request),
-        _accept(request),
+        environ.get("QUERY_STRING", ""),
+        environ.get("HTTP_ACCEPT", ""),
     )
     selected = selected_checks(parsed, health)
     readings = _readings(health, parsed.kinds, selected)
@@ -115,10 +112,11 @@ def _probe(request: Any, health: HealthRegistry) -> Response:
 
 def _detailed(request: Any, health: HealthRegistry) -> Response:
     """Return the full status, with 200 even if checks fail."""
-    names = checks_named(names_in(_query(request)), EVERY, health)
+    environ = request.environ
+    names = checks_named(names_in(environ.get("QUERY_STRING", "")), EVERY, health)
     readings = _readings(health, EVERY, names)
     circumstances = health.circumstances()
-    as_health_json = wants_health_json(_accept(request))
+    as_health_json = wants_health_json(environ.get("HTTP_ACCEPT", ""))
     if not may_see_details(request, health):
         if as_health_json:
             return _respond(health_json.names_and_statuses(readings, circumstances))
@@ -130,7 +128,7 @@ def _detailed(request: Any, health: HealthRegistry) -> Response:
         return _respond(health_json.detailed(health, readings, circumstances, sections))
     body = details.detailed(health, readings, circumstances, sections)
     response = _respond(ProbeAnswer(200, encode(body)))
-    mounted_at = quote(request.environ.get("SCRIPT_NAME", "").encode("latin-1"))
+    mounted_at = quote(environ.get("SCRIPT_NAME", "").encode("latin-1"))
     response.headers["Link"] = f'<{mounted_at}{health.prefix}{SCHEMA_PATH}>; rel="describedby"'
     return response
 
@@ -175,16 +173,6 @@ def _readings(
     return [reading for reading in readings if names is None or reading.check.name in names]
 
 
-def _query(request: Any) -> str:
-    query: str = request.environ.get("QUERY_STRING", "")
-    return query
-
-
-def _accept(request: Any) -> str:
-    accept: str = request.environ.get("HTTP_ACCEPT", "")
-    return accept
-
-
 def _unknown_name(request: Any, health: HealthRegistry, error: UnknownNameError) -> ProbeAnswer:
     # Clients that may see details can read these names in the full status anyway.
     if not may_see_details(request, health):
@@ -222,7 +210,9 @@ def install_execution_policy(router: Any) -> None:
         found = find_route(registry, path)
         if found is None:
             # Pyramid raises for a path that is not UTF-8.
-            return application(environ, router) if path.encode() == raw else not_found()
+            if path.encode() == raw:
+                return application(environ, router)
+            return _respond(_error(404, "there is no such path"))
         request = EarlyRequest(environ.copy())
         request.registry = registry
         request.matched_route, request.matchdict = found

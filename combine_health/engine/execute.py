@@ -170,7 +170,8 @@ def execute(check: Check, registry: Any, wait_for: Await) -> HealthResult:
             answer = wait_for(answer)
         return _interpret(answer)
     except BaseException as error:  # noqa: BLE001 - reported: not even SystemExit may end the runner
-        return _from_exception(error)
+        cause = TIMEOUT if isinstance(error, TimeoutError) else "exception"
+        return HealthResult(Status.FAILING, cause, describe(error))
 
 
 def _interpret(answer: object) -> HealthResult:
@@ -199,8 +200,3 @@ def describe(error: BaseException) -> str:
     if trace is None:
         return text
     return f"{text} (at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})"
-
-
-def _from_exception(error: BaseException) -> HealthResult:
-    cause = TIMEOUT if isinstance(error, TimeoutError) else "exception"
-    return HealthResult(Status.FAILING, cause, describe(error))

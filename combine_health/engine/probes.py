@@ -65,9 +65,6 @@ class Probe:
     def code(self) -> int:
         return 503 if self.grade is Grade.FAIL else 200
 
-    def with_selected(self, readings: Iterable[Reading]) -> "Probe":
-        return replace(self, selected=tuple(readings))
-
 
 def live(readings: Iterable[Reading], circumstances: Circumstances) -> Probe:
     """Decide /health: 503 while a critical ``live`` check fails or no worker thread makes progress."""

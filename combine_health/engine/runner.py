@@ -28,9 +28,7 @@ from combine_health.engine.state import Attempt, Change, Event, Reading, Slot, S
 
 log = logging.getLogger("combine_health")
 
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
+_utc_now = partial(datetime.now, UTC)
 
 
 @dataclass(frozen=True, slots=True)
