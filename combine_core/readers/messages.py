@@ -48,10 +48,14 @@ _REFERENCE = re.compile(
 )
 # Kinds of messages that people write. The others tell who joined, left or renamed a channel.
 _WRITTEN = frozenset(
-    {None, "bot_message", "me_message", "thread_broadcast", "file_share", "reply_broadcast"}
-)
+    (None, "bot_message", "me_message", "thread_broadcast", "file_share", "reply_broadcast",
+     "slackbot_response")
+)  # fmt: skip
 # The keys under which a message names who wrote it.
-_NAMED = ("username", "user", "name", "author", "speaker")
+_NAMED = ("username", "user", "name", "author", "speaker", "role")
+_TIMED = ("ts", "timestamp", "time", "date", "created_at")
+# In milliseconds, a moment has more digits.
+_MOST_SECONDS = 100_000_000_000
 # Texts that programs read, not people.
 _DATA = frozenset(("calendar", "x-vcard", "vcard", "directory", "css", "rfc822-headers"))
 _ENCRYPTED = frozenset(
@@ -235,7 +239,13 @@ def read_json(data: bytes, name: str) -> Reading:
         messages = messages.get("messages")
     if not isinstance(messages, list) or not messages:
         raise Unreadable("is no list of messages. Send a day of a channel from an export of Slack.")
-    found = [message for message in messages if isinstance(message, Mapping)]
+    found = [
+        message["message"]
+        if message.get("subtype") == "message_changed"
+        and isinstance(message.get("message"), Mapping)
+        else message
+        for message in _objects(messages)
+    ]
     people = {
         str(message["user"]): name
         for message in found
@@ -253,18 +263,35 @@ def read_json(data: bytes, name: str) -> Reading:
 
 def _text_of(message: Mapping[str, Any]) -> str:
     """Return the text of a message of Slack, which programs may put into its attachments or blocks."""
-    if isinstance(message.get("text"), str) and message["text"]:
-        return str(message["text"])
-    found = []
-    for attachment in _objects(message.get("attachments")):
-        words = attachment.get("text") or attachment.get("fallback")
-        if isinstance(words, str):
-            found.append(words)
-    for block in _objects(message.get("blocks")):
-        for section in _objects(block.get("elements")):
-            parts = [part.get("text") for part in _objects(section.get("elements"))]
-            found.append("".join(part for part in parts if isinstance(part, str)))
+    text = message.get("text")
+    found = [text if isinstance(text, str) else ""]
+    if not found[0]:
+        found += map(_words_of_block, _objects(message.get("blocks")))
+    if not any(found) or "bot_id" in message or message.get("subtype") == "bot_message":
+        for attachment in _objects(message.get("attachments")):
+            # What Slack shows of an address in the text is no part of the message.
+            if "from_url" not in attachment:
+                words = attachment.get("text") or attachment.get("fallback")
+                found.append(words if isinstance(words, str) else "")
     return "\n".join(filter(None, found))
+
+
+def _words_of_block(block: Mapping[str, Any]) -> str:
+    """Return the words of a block, as the text of a message would have them."""
+    inner = block.get("text")
+    match block.get("type"):
+        case "user":
+            return f"<@{block.get('user_id')}>"
+        case "emoji":
+            return f":{block.get('name')}:"
+        case "link" if not inner:
+            return f"<{block.get('url')}>"
+        case "link":
+            return f"<{block.get('url')}|{inner}>"
+    words = _words_of_block(inner) if isinstance(inner, Mapping) else str(inner or "")
+    parts = [*_objects(block.get("elements")), *_objects(block.get("fields"))]
+    between = "" if any(part.get("type") == "text" for part in parts) else "\n"
+    return between.join(filter(None, [words, *map(_words_of_block, parts)]))
 
 
 def _objects(value: object) -> Iterator[Mapping[str, Any]]:
@@ -296,16 +323,47 @@ def read_json_lines(data: bytes, name: str) -> Reading:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=_unambiguous)
+        except _NamedTwice as error:
+            raise Unreadable(f"names {error} twice in line {number}. Remove one.") from error
         except (ValueError, RecursionError) as error:
             raise Unreadable(f"has no JSON in line {number}. Correct or remove it.") from error
-        if isinstance(row, Mapping) and (words := _words_of(row)):
-            _add_message(builder, {**row, "text": words})
-        elif isinstance(row, Mapping):
-            builder.row(row.values(), tuple(map(one_line, row)))
-        else:
-            builder.row([row])
+        for one in _conversation(row):
+            if isinstance(one, Mapping) and (words := _words_of(one)):
+                _add_message(builder, {**one, "text": words})
+            elif isinstance(one, Mapping):
+                builder.row(map(_shown, one.values()), tuple(map(one_line, one)))
+            else:
+                builder.row([_shown(one)])
     return builder.reading(*notes)
+
+
+class _NamedTwice(ValueError):
+    """An object has two values of one name, of which programs take one or the other."""
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    known = dict(pairs)
+    if len(known) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _NamedTwice(next(repr(name)[:80] for name in names if names.count(name) > 1))
+    return known
+
+
+def _conversation(row: Any) -> list[Any]:
+    """The messages of a row that is a conversation; else the row."""
+    messages = row.get("messages") if isinstance(row, Mapping) else None
+    said = isinstance(messages, list) and all(
+        isinstance(one, Mapping) and _words_of(one) for one in messages
+    )
+    return messages if messages and said else [row]
+
+
+def _shown(value: object) -> object:
+    """The value as JSON has it, but words without quotation marks."""
+    return (
+        value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    )
 
 
 def _words_of(row: Mapping[str, Any]) -> str:
@@ -320,7 +378,7 @@ def _add_message(builder: Builder, message: Mapping[str, Any]) -> None:
     names = [message.get(key) for key in _NAMED]
     names.insert(0, _name_in_profile(message))
     speaker = one_line(next((name for name in names if isinstance(name, str) and name), ""))
-    time = _time(message.get("ts"))
+    time = next(filter(None, (_time(message.get(key)) for key in _TIMED)), "")
     prefix = f"{speaker}: " if speaker else ""
     builder.add(BlockKind.MESSAGE, message["text"], prefix=prefix, speaker=speaker, time=time)
 
@@ -334,8 +392,12 @@ def _name_in_profile(message: Mapping[str, Any]) -> str:
 
 
 def _time(stamp: object) -> str:
+    """Return a moment in UTC, or as it is written."""
+    if isinstance(stamp, str) and ("-" in stamp or ":" in stamp):
+        return one_line(stamp)[:40]
     try:
-        moment = datetime.fromtimestamp(float(str(stamp)), UTC)
+        seconds = float(str(stamp))
+        moment = datetime.fromtimestamp(seconds / (1000 if seconds > _MOST_SECONDS else 1), UTC)
     except (ValueError, OverflowError, OSError):
         return ""
     return f"{moment:%Y-%m-%d %H:%M}"

@@ -40,17 +40,20 @@ _ALPHABETS = {
 _ALMOST_EVERY = 0.95
 _SIGNS = frozenset("“”„‘’‚–—…•€£§°©®™«»¿¡·´×½¼²³µºª\xa0\xad")
 _SAMPLE = 200_000
+# Some versions of Zoom add the day, or AM and PM.
+_AT = r"(?:\d{4}-\d\d-\d\d[ T])?\d{1,2}:\d{2}:\d{2}(?: ?[AP]M)?"
 _MESSAGE = re.compile(
-    r"^(?P<time>\d{2}:\d{2}:\d{2})\t(?:From )?(?P<name>[^\t\n]+?):?\t"
-    r"(?P<words>.*(?:\n(?!\d{2}:\d{2}:\d{2}\t).*)*)",
+    rf"^(?P<time>{_AT})\t(?:From )?(?P<name>[^\t\n]+?):?\t"
+    rf"(?P<words>.*(?:\n(?!{_AT}\t[^\t\n]+\t).*)*)",
     re.MULTILINE,
 )
 # A newer Zoom writes "14:01:02 From Anna to Everyone:", and the words in the next line.
 _SAVED = re.compile(
-    r"^(?P<time>\d{2}:\d{2}:\d{2})[ \t]+From (?P<name>[^\t\n:]+?)[ \t]*:[ \t]*\n?[ \t]*"
-    r"(?P<words>.*(?:\n(?!\d{2}:\d{2}:\d{2}[ \t]).*)*)",
+    rf"^(?P<time>{_AT})[ \t]+From (?P<name>[^\t\n:]+?)[ \t]*:[ \t]*\n?[ \t]*"
+    rf"(?P<words>.*(?:\n(?!{_AT}[ \t]+From ).*)*)",
     re.MULTILINE,
 )
+_BEGINS_CHAT = re.compile(rf"{_AT}(?:\t|[ \t]+From )".encode())
 # A log of IRC: "13:02 < anna> The pump leaks". Other lines say who joined or waves.
 _LOGGED = re.compile(
     r"^\[?(?:\d{4}-\d\d-\d\d[ T])?(?P<time>\d{1,2}:\d\d(?::\d\d)?)(?:\.\d+)?Z?\]?[ \t]+"
@@ -180,20 +183,18 @@ def _unknown() -> Unreadable:
 
 def is_chat(data: bytes) -> bool:
     """Check whether a file begins like a Zoom chat."""
-    return re.match(rb"\d{2}:\d{2}:\d{2}(?:\t| From )", data) is not None
+    return _BEGINS_CHAT.match(data) is not None
 
 
 def read(data: bytes, name: str) -> Reading:
     """A text or Markdown file. Its blocks are those of its Markdown, except in a chat."""
     check_signature(PurePath(name.lower()).suffix, data)
     text, notes = decoded(data)
-    messages = list(_MESSAGE.finditer(text)) or list(_SAVED.finditer(text))
-    if len(messages) >= 2 and len(messages) >= 0.5 * len(
-        re.findall(r"^\d{2}:\d{2}:\d{2}\t", text, re.M)
-    ):
-        head = text[: messages[0].start()].strip()
-        if not head:
-            return _chat(messages, notes)
+    if _SAVED.match(text):
+        return _chat(list(_SAVED.finditer(text)), notes)
+    messages = list(_MESSAGE.finditer(text)) if _MESSAGE.match(text) else []
+    if len(messages) >= 2 and len(messages) >= 0.5 * len(re.findall(rf"^{_AT}\t", text, re.M)):
+        return _chat(messages, notes)
     logged = list(_LOGGED.finditer(text)) if "<" in text[:_HEAD] else []
     if len(logged) >= 2 and 3 * len(logged) >= text.count("\n") - text.count("\n\n"):
         return _chat(logged, notes)
