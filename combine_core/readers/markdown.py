@@ -59,7 +59,9 @@ _NICKNAME = 3
 _TAGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 # Below every heading with a mark of its own.
 _UNMARKED = len(_TAGS) + 1
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\n.*?\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+_FRONT_MATTER = re.compile(
+    r"\A(?:---[ \t]*\n.*?\n(?:---|\.\.\.)|\+\+\+[ \t]*\n.*?\n\+\+\+)[ \t]*(?:\n|\Z)", re.DOTALL
+)
 # "##Decisions", which CommonMark takes for text. One alone may mark a subject: "#roof".
 _UNSPACED = re.compile(r"^[ ]{0,3}(?P<marks>#{2,6})(?P<title>[^\s#][^\n]*)(?:\n|\Z)", re.MULTILINE)
 # "**Decisions**" on a line of its own.
@@ -73,6 +75,12 @@ _LINK = re.compile(
     r"|<?https?://[^\s>]+>?"
 )
 _WORD = re.compile(r"\w")
+# "[plan]: https://example.org" names an address; "[^1]: It holds for a year." is a footnote.
+_ADDRESSES = re.compile(
+    r"(?:\[[^\]\n^][^\]\n]*\]:[ \t]*\S+(?:[ \t]+[\"'(][^\n]*)?[ \t]*(?:\n|\Z))+"
+)
+# A comment alone: words behind it are no part of it.
+_COMMENT = re.compile(r"\s*<!--(?:(?!-->).)*(?:-->\s*)?", re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -311,7 +319,7 @@ def _leaves(tokens: Sequence[Token]) -> Iterator[_Leaf]:
         elif token.type in ("fence", "code_block"):
             yield _Leaf(BlockKind.CODE, first, behind, depth=depth)
         elif token.type == "html_block":
-            comment = token.content.lstrip().startswith("<!--")
+            comment = _COMMENT.fullmatch(token.content)
             kind = BlockKind.COMMENT if comment else BlockKind.PARAGRAPH
             yield _Leaf(kind, first, behind, depth=depth)
 
@@ -319,6 +327,8 @@ def _leaves(tokens: Sequence[Token]) -> Iterator[_Leaf]:
 def _kind_of_prose(inside: Sequence[str], content: str) -> BlockKind:
     if inside and inside[-1] in _TAGS:
         return BlockKind.HEADING
+    if content.startswith("[") and _ADDRESSES.fullmatch(content):
+        return BlockKind.LINKS
     linked = "[" in content or "://" in content
     if linked and _LINK.search(content) and not _WORD.search(_LINK.sub("", content)):
         return BlockKind.LINKS
@@ -333,7 +343,8 @@ def _parser(indented_code: bool) -> MarkdownIt:
     # Here, because most web processes never read Markdown.
     from markdown_it import MarkdownIt
 
-    parser = MarkdownIt("commonmark").enable("table")
+    # Its rule for named addresses takes the footnote "[^1]: Agreed." for one.
+    parser = MarkdownIt("commonmark").enable("table").disable("reference")
     if not indented_code:
         parser.disable("code")
     parser.core.ruler.enableOnly(["block"])

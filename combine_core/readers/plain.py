@@ -40,6 +40,8 @@ _ALPHABETS = {
 _ALMOST_EVERY = 0.95
 _SIGNS = frozenset("“”„‘’‚–—…•€£§°©®™«»¿¡·´×½¼²³µºª\xa0\xad")
 _SAMPLE = 200_000
+# A text in UTF-8 has so many letters beyond A to Z for one that is damaged.
+_MOSTLY = 10
 # Some versions of Zoom add the day, or AM and PM.
 _AT = r"(?:\d{4}-\d\d-\d\d[ T])?\d{1,2}:\d{2}:\d{2}(?: ?[AP]M)?"
 _MESSAGE = re.compile(
@@ -84,10 +86,16 @@ def _decoded(data: bytes) -> tuple[str, tuple[str, ...]]:
             except UnicodeDecodeError as error:
                 raise _unknown() from error
             return text, (f"It was converted from {name}.",) if name else ()
-    try:
+    with suppress(UnicodeDecodeError):
+        if b"\x1b$" in data:
+            return data.decode("iso2022_jp_ext"), ("It was converted from ISO-2022-JP.",)
+    with suppress(UnicodeDecodeError):
         return data.decode("utf-8"), ()
-    except UnicodeDecodeError:
-        pass
+    damaged = data.decode("utf-8", "replace")
+    wrong = damaged.count("\ufffd")
+    if _MOSTLY * wrong < sum(letter > "\x7f" for letter in damaged[:_SAMPLE]):
+        # Another encoding would make nonsense of all letters beyond A to Z.
+        return damaged, (f"{wrong} characters are damaged in the file.",)
     if b"\0" in data[:4096]:
         return _without_mark(data)
     encoding = _latin_encoding(data[:_SAMPLE])

@@ -424,6 +424,19 @@ def test_encodings_are_detected(encoding: str) -> None:
     assert bool(reading.notes) == (encoding != "utf-8-sig")
 
 
+@pytest.mark.parametrize("damage", [b"\xff", b"\xc3"])
+def test_a_damaged_character_does_not_change_the_others(damage: bytes) -> None:
+    text = "Größe und Tür, café\n" * 5
+    reading = read_file("x.txt", text.encode() + damage + b" Ende")
+    assert reading.text == f"{text}\ufffd Ende"
+    assert reading.notes == ("1 characters are damaged in the file.",)
+
+
+def test_japanese_with_escape_sequences_is_recognised() -> None:
+    reading = read_file("x.txt", "今日の会議".encode("iso2022_jp"))
+    assert reading.text == "今日の会議"
+
+
 def test_garbage_with_a_text_extension_is_rejected() -> None:
     with pytest.raises(Unreadable, match="UTF-8"):
         read_file("x.txt", bytes(range(256)) * 40)

@@ -169,3 +169,18 @@ def test_months_of_a_list_are_no_speakers() -> None:
 
     assert [block.speaker for block in months] == ["", ""]
     assert [block.speaker for block in people] == ["Jan", "Tom"]
+
+
+def test_footnotes_are_content_and_addresses_are_not() -> None:
+    text = "The fee is 900.[^1]\n\n[^1]: Agreed.\n\n[plan]: https://example.org/plan\n[b]: /b 'B'\n"
+    assert [block.kind.value for block in read_blocks(text)] == ["paragraph", "paragraph", "links"]
+
+
+def test_front_matter_may_be_toml() -> None:
+    blocks = read_blocks("+++\ntitle = 'Minutes'\n+++\nWe take oak.\n")
+    assert [block.kind.value for block in blocks] == ["front_matter", "paragraph"]
+
+
+def test_words_behind_a_comment_are_content() -> None:
+    blocks = read_blocks("<!-- draft --> We take oak.\n\n<!-- a\n\nb -->\n")
+    assert [block.kind.value for block in blocks] == ["paragraph", "comment"]
