@@ -24,85 +24,6 @@ from combine_core.readers import (
 from tests.unit.readers.shown import read, shown
 
 
-def pdf(*pages: list[str]) -> bytes:
-    """Return a small PDF file: a list of lines for each page."""
-    objects = ["<< /Type /Catalog /Pages 2 0 R >>", ""]
-    kids = []
-    for lines in pages:
-        drawn = " ".join(f"({line}) Tj 0 -14 Td" for line in lines)
-        content = f"BT /F1 12 Tf 50 700 Td {drawn} ET"
-        objects.append(f"<< /Length {len(content)} >>\nstream\n{content}\nendstream")
-        font = "<< /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >>"
-        objects.append(
-            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {len(objects)} 0 R"
-            f" /Resources {font} >>"
-        )
-        kids.append(f"{len(objects)} 0 R")
-    objects[1] = f"<< /Type /Pages /Kids [{' '.join(kids)}] /Count {len(kids)} >>"
-    out = b"%PDF-1.4\n"
-    offsets = []
-    for number, body in enumerate(objects, 1):
-        offsets.append(len(out))
-        out += f"{number} 0 obj\n{body}\nendobj\n".encode()
-    table = len(out)
-    out += f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n".encode()
-    out += b"".join(f"{offset:010d} 00000 n \n".encode() for offset in offsets)
-    return (
-        out
-        + f"trailer << /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{table}\n%%EOF".encode()
-    )
-
-
-def test_pdf_pages_paragraphs_and_running_titles() -> None:
-    towns = ("Rome", "Oslo", "Bern", "Kiel", "Graz")
-    pages = [
-        [
-            "Annual report",
-            f"The fee of {town} is set by the board and the coun-",
-            f"cil of {town} together, and it holds for a year in the whole of {town}.",
-            f"Page {number}",
-        ]
-        for number, town in enumerate(towns, 1)
-    ]
-    reading = read("pdf", pdf(*pages))
-    assert reading.blocks is not None
-    assert [block.page for block in reading.blocks] == [1, 2, 3, 4, 5]
-    assert "board and the council of Oslo" in reading.text
-    assert "Annual report" not in reading.text
-
-
-def test_pdf_titles_and_marks_of_lists() -> None:
-    long = "The board talked about the budget of the harbour for a long time on that day, and"
-    page = [
-        "Budget",
-        "- Ann works on the plan.",
-        "o Ben reads it.",
-        "Elections",
-        long,
-        "agreed on nothing. See https://example.org/a/very/long/address/that/is/longer/than/all/lines",
-        "The Learning Institute met the board in New Orleans on the first day of March 2018, in",
-        "Sydney and elsewhere.",
-    ]
-    reading = read("pdf", pdf(page))
-    assert reading.blocks is not None
-    found = [(kind, words.replace("\n", " ")) for kind, words in shown(reading)]
-    assert found[:4] == [
-        ("heading", "# Budget"),
-        ("list_item", "Ann works on the plan."),
-        ("list_item", "Ben reads it."),
-        ("heading", "# Elections"),
-    ]
-    assert len(found) == 5
-    assert reading.blocks[1].headings == ("Budget",)
-    assert reading.blocks[-1].headings == ("Elections",)
-    assert {block.page for block in reading.blocks} == {1}
-
-
-def test_pdf_without_text() -> None:
-    with pytest.raises(Unreadable, match="OCR"):
-        read("pdf", pdf([]))
-
-
 def test_docx_becomes_blocks() -> None:
     import docx
 
@@ -261,12 +182,6 @@ def test_docx_with_insertions_deletions_and_content_controls() -> None:
         ("paragraph", "The fee is not 900 EUR."),
         ("paragraph", "Approved."),
     ]
-
-
-def test_pdf_keeps_rows_that_differ_in_numbers() -> None:
-    pages = [[f"{2000 + 10 * p + n} 9{n}{p} EUR" for n in range(6)] for p in range(5)]
-    text = read("pdf", pdf(*pages)).text
-    assert all(line in text for page in pages for line in page)
 
 
 def test_a_table_without_a_head_and_an_apostrophe() -> None:
@@ -621,15 +536,6 @@ def test_a_table_of_titles_and_values_has_no_head() -> None:
     )
     reading = read("html", page.encode())
     assert shown(reading) == [("table_row", "Start | May"), ("table_row", "End | June")]
-
-
-def test_a_line_of_a_pdf_that_ends_in_an_article_goes_on() -> None:
-    lines = [
-        "The pump of the northern hall runs since the repair.",
-        "Ann is at the",
-        "Fair in Ulm.",
-    ]
-    assert "Ann is at the\nFair in Ulm." in shown(read("pdf", pdf(lines)))[-1][1]
 
 
 def test_a_label_of_two_words_and_a_name_with_a_role_are_no_speakers() -> None:
