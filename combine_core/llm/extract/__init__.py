@@ -1,12 +1,14 @@
 """The offline provider: it picks sentences of the sources and sorts them, by rules.
 
 It uses no language model and no network, and the same request always gives the same answer.
-Sentences are copied unchanged, each with its lines and a quote. The schema decides where they go: a
-list named "decisions" gets decisions, "open_questions" questions, "risks" what its description names.
+Sentences are copied, each with its lines and a quote; a title that completes one stands before it.
+The schema decides where they go: a list named "decisions" gets decisions, "open_questions" questions,
+"risks" what its description names.
 A list for which there is no safe sentence stays empty.
 
-``vocabulary`` has the words, ``kinds`` says what a sentence is, ``source`` reads the sentences of a
-source, ``items`` collects them, ``choice`` picks those for a list, and ``answer`` fills the schema.
+``vocabulary`` has the words, ``kinds`` says what a sentence is, ``titles`` finds what completes one,
+``source`` reads the sentences of a source, ``items`` collects them, ``choice`` picks those for a list,
+and ``answer`` fills the schema.
 """
 
 import importlib

@@ -226,7 +226,8 @@ def read_sentence(sentence: Sentence) -> Reading | None:
         return Reading(Kind.ACTION, owner, due_date(said, low, words))
     if _is_question(text):
         return Reading(Kind.QUESTION) if _is_open_question(sentence, section) else None
-    if section is Section.QUESTION and sentence.first and not _NONE.fullmatch(said):
+    thought = words.aloud.search(low) or words.commits.match(low)
+    if section is Section.QUESTION and sentence.first and not _NONE.fullmatch(said) and not thought:
         clear = (
             _BEGINNING.match(text) and not words.vague.search(low) and not rests_on_more(low, words)
         )
@@ -576,7 +577,9 @@ def _calls_for_action(
     sentence: Sentence, said: str, low: str, section: Section, words: Vocabulary
 ) -> bool:
     block = sentence.block
-    imperative = words.imperative.match(low) is not None
+    # "Open Source Day" is a title. German writes nouns large.
+    title = said.istitle() and not words.verb_first
+    imperative = words.imperative.match(low) is not None and not title
     if section is Section.ACTION and imperative:
         return True
     if ((block.number and sentence.first) or section is Section.OUTCOME) and imperative:

@@ -72,6 +72,11 @@ _FRAGMENT = 6
 _DIGIT = re.compile(r"\d")
 # "Ann" of "Ann Lee (@ann)", in a list of those present.
 _FIRST_NAME = re.compile(r"\A[\W_]*([A-ZÀ-Þ][\w'’-]+)")
+# Between two paragraphs of a cell, and the words of one without its marks.
+_PARAGRAPH = re.compile(r"(?:</p>)?\s*<(?:p|br|li)\s*/?>")
+_PART = re.compile(
+    r"(?<![<\w/])[^\W_](?!>)(?:.*[^\s>])?(?=</)|(?<![<\w/])[^\W_](?!>)(?:[^<]*[^\s<])?"
+)
 _QUOTATION_MARK = re.compile('["“”„«»]')
 # A check mark or a picture.
 _SIGN = re.compile("\\A(?:[\u2600-\u27bf\U0001f300-\U0001faff]\ufe0f?[ ]*)+")
@@ -81,6 +86,8 @@ _LABEL = 2
 _PARTS = 2
 # A task with so many words at most does not say what it is about: "Ann answers".
 _SHORT_TASK = 4
+# Of the time and the place of a meeting, in letters.
+_LONGEST_PLACE = 120
 # The weight of what only its title completes.
 _COMPLETED = 0.7
 _LEADS = frozenset({BlockKind.HEADING, BlockKind.PARAGRAPH, BlockKind.LIST_ITEM})
@@ -237,11 +244,7 @@ class SourceReader:
         self, block: Block, sentence: Sentence, reading: Reading | None, place: Span
     ) -> Said | None:
         """Join an entry with the title or the entry above it that says what it is about."""
-        title = block.headings[-1] if block.headings else ""
-        if title and sentence.words.next_meeting.fullmatch(lowered(title)):
-            joined = any(map(str.isdecimal, sentence.text))
-            reading = Reading(Kind.STATEMENT)
-        elif is_bare(sentence):
+        if is_bare(sentence):
             title = matter_of(block.headings, self._language)
             joined = needs_title(sentence, title)
             reading = Reading(Kind.DECISION)
@@ -252,6 +255,24 @@ class SourceReader:
             joined = joined and _is_incomplete(sentence, reading) and completes(sentence)
             reading = replace(reading, kind=kind_of(sentence, reading), figures=False)
         return self._titled(Said(sentence, reading, *place, _COMPLETED), title) if joined else None
+
+    def _next_meeting(self, block: Block) -> list[Said]:
+        """Return when and where the next meeting is, if a title announces it."""
+        title = self._titles.title_above(block)
+        words = vocabulary_of(self._language)
+        if not title or not words.next_meeting.fullmatch(lowered(title)):
+            return []
+        found: list[Said] = []
+        for place in sentence_spans(self._text, block.body, block.end, self._language):
+            sentence = self._sentence(block, None, [place], 0)
+            if any(map(str.isdecimal, sentence.text)) and len(sentence.text) <= _LONGEST_PLACE:
+                said = Said(sentence, Reading(Kind.STATEMENT), *place, _COMPLETED)
+                found.append(self._titled(said, title))
+        if found and title not in block.headings:
+            # The entry and the words below it are one quote.
+            [(start, _)] = found[0].titles
+            return [replace(found[0], start=start, titles=())]
+        return found
 
     def _agendas_in(self) -> frozenset[str]:
         """Return the titles of agendas that only announce what stands elsewhere in the source."""
@@ -303,7 +324,10 @@ class SourceReader:
             if nested and names_group(self._whole(block)):
                 return []
             self._listed.add(entry)
+        if meeting := self._next_meeting(block):
+            return meeting
         found: list[Said] = []
+        row = block.kind is BlockKind.TABLE_ROW
         decided = False
         task = self._task(block)
         if task is not None and task.done:
@@ -357,7 +381,7 @@ class SourceReader:
             if reading.kind is Kind.DECISION and not block.headings and is_bare(sentence):
                 continue
             first = start
-            if reading.kind is Kind.DECISION and index and needs_more(sentence):
+            if reading.kind is Kind.DECISION and index and not row and needs_more(sentence):
                 # "Decided to defer it": what, the sentence before says.
                 before = spans[index - 1]
                 first = before[0]
@@ -394,7 +418,10 @@ class SourceReader:
         """Check for an entry of a list that tells somebody what to do: "- Anna: check the pump"."""
         listed = self._text[block.start : block.body].lstrip()[:1] in tuple("-*+")
         return (
-            sentence.spoken and listed and sentence.words.imperative.match(sentence.low) is not None
+            sentence.spoken
+            and listed
+            and sentence.words.imperative.match(sentence.low) is not None
+            and not sentence.text.istitle()
         )
 
     def _names_somebody(self, reading: Reading, block: Block) -> bool:
@@ -442,18 +469,22 @@ class SourceReader:
         self, block: Block, following: Block | None, spans: list[tuple[int, int]], index: int
     ) -> Sentence:
         start, end = spans[index]
+        kind = block.kind
         words = plain_text(self._text[start:end])
         words = words if words.isascii() else _SIGN.sub("", words)
         if words[:1] == "[" and words[-1:] == "]":
             words = words[1:-1]
         if block.kind is BlockKind.TABLE_ROW:
             words = ("|" in self._text[start:end] and text_of_row(self._text, block)) or words
+            if len(spans) > 1:
+                # A paragraph of a cell is an entry of its own.
+                block = replace(block, kind=BlockKind.LIST_ITEM, columns=())
         return Sentence(
             words,
             block,
             self._section(block),
             self._language,
-            first=index == 0,
+            first=index == 0 or block.kind is not kind,
             last=self._leaves_open(spans[index + 1])
             if index < len(spans) - 1
             else not self._may_answer(following, block, alone=len(spans) == 1),
@@ -542,8 +573,18 @@ def _spans(text: str, block: Block, language: Language) -> Iterator[tuple[int, i
     if block.kind is not BlockKind.TABLE_ROW:
         yield from sentence_spans(text, block.body, block.end, language)
         return
-    if (row := span_of_row(text, block)) is not None:
+    if (row := span_of_row(text, block)) is None:
+        return
+    if "|" in text[slice(*row)] or "<" not in text[slice(*row)]:
         yield row
+        return
+    # The paragraphs of a cell.
+    at = row[0]
+    for end in [*(tag.start() for tag in _PARAGRAPH.finditer(text, *row)), row[1]]:
+        words = _PART.search(text, at, end)
+        if words is not None:
+            yield words.start(), words.end()
+        at = end
 
 
 def weight_of(sentence: Sentence) -> float:

@@ -30,11 +30,13 @@ class Titles:
         self._language = language
         self._spans: dict[str, Span] = {}
         self._entries: set[str] = set()
+        self._numbered = ""
 
     def note(self, block: Block) -> None:
         """Remember a block that may be a title of the next ones."""
         if block.kind not in (BlockKind.HEADING, BlockKind.LIST_ITEM):
             return
+        self._numbered = ""
         entry = block.kind is BlockKind.LIST_ITEM
         words = self._text[block.body if entry else block.start : block.end]
         if len(words) > 2 * _LONGEST_TITLE:
@@ -48,11 +50,18 @@ class Titles:
         if stripped:
             at = block.start + self._text[block.start : block.end].index(stripped)
             self._spans[title] = at, at + len(stripped)
+            self._numbered = title if block.number else ""
         (self._entries.add if entry else self._entries.discard)(title)
 
     def span_of(self, title: str) -> Span | None:
         """Return where a title stands, without its marks; ``None`` if it is not in this text."""
         return self._spans.get(title) if len(title) <= _LONGEST_TITLE else None
+
+    def title_above(self, block: Block) -> str:
+        """Return the nearest title: a heading, or a numbered entry right above a paragraph."""
+        if block.kind is BlockKind.PARAGRAPH and self._numbered:
+            return self._numbered
+        return block.headings[-1] if block.headings else ""
 
     def label_above(self, block: Block) -> str:
         """Return the entry above a nested one if it only names a topic; else an empty text."""

@@ -115,6 +115,8 @@ DECISIONS = [
     "We'll go ahead with option B",
     "Agreement reached on the pump",
     "#agreed We buy the blue pump",
+    "Intent to adopt: Unanimous consent.",
+    "Agreement to hold a meeting in May unless the pump is repaired by 12 May.",
     "Two names are in use - agreed to keep the first of them",
     "The budget of the fair [deferred]",
     "350 € für die Pumpe [vertagt]",
@@ -131,6 +133,7 @@ DECISIONS = [
 ]
 NO_DECISIONS = [
     "...or is only one plan accepted.",
+    "Status; Accepted",
     "We proposed that it be accepted.",
     "The changes were not accepted.",
     "Nothing has been decided yet, the matter is not decided.",

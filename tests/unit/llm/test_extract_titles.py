@@ -49,6 +49,10 @@ def brief_of(text):
             "Next meeting: 12 March, 18:00, room 3",
         ),
         (
+            "1) Pumps\n\nThe old pump was repaired by the vendor.\n\n2) Next meeting\n\n12 March at 18:00 in room 3.\n",
+            "Next meeting: 12 March at 18:00 in room 3.",
+        ),
+        (
             "The hall was full.\n\nNext meeting: 12 March, 18:00, room 3\n",
             "Next meeting: 12 March, 18:00, room 3",
         ),
@@ -96,6 +100,26 @@ def test_a_question_below_a_label_is_no_statement():
 def test_code_below_a_line_is_no_statement():
     text = "- Restart of the pump\n  - `pump restart 3`\n"
     assert brief_of(text)["key_points"] == []
+
+
+def test_each_paragraph_of_a_cell_counts():
+    text = (
+        "| Topic | Notes | Who |\n|---|---|---|\n| Pump | <p>- The pump leaks in every winter.</p>"
+        "<p>- Agreement to buy the blue pump in May.</p> | Ann |\n"
+    )
+    brief = brief_of(text)
+    assert wording(brief["decisions"]) == ["Agreement to buy the blue pump in May."]
+    assert "The pump leaks in every winter." in wording(brief["key_points"])
+
+
+def test_an_answer_below_open_questions_is_no_question():
+    text = "## Open questions\n\n- Who pays for the pump?\n- We will use the money of the fair.\n"
+    assert wording(brief_of(text)["open_questions"]) == ["Who pays for the pump?"]
+
+
+def test_a_numbered_title_is_no_task():
+    text = "1. Open Source Day\n\nThe day needs three helpers from the city.\n\n2. Open the valve\n"
+    assert wording(brief_of(text)["next_steps"]) == ["Open the valve"]
 
 
 def test_the_state_of_a_record_is_no_decision():
