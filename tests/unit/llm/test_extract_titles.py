@@ -49,7 +49,8 @@ def brief_of(text):
             "Next meeting: 12 March, 18:00, room 3",
         ),
         (
-            "1) Pumps\n\nThe old pump was repaired by the vendor.\n\n2) Next meeting\n\n12 March at 18:00 in room 3.\n",
+            "1) Pumps\n\nThe old pump was repaired by the vendor.\n\n"
+            "2) Next meeting\n\n12 March at 18:00 in room 3.\n",
             "Next meeting: 12 March at 18:00 in room 3.",
         ),
         (
