@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -201,6 +203,19 @@ def signed_in(service: Service, client: TestApp) -> TestApp:
     """A browser with a session of Ann."""
     client.set_cookie(COOKIE, service.cookie(service.user()))
     return client
+
+
+def at_once(call: Callable[[Any], Any], values: Iterable[Any]) -> list[Any]:
+    """Call it with each of the values, in threads that start together, and return the results."""
+    values = list(values)
+    gate = threading.Barrier(len(values))
+
+    def run(value: Any) -> Any:
+        gate.wait(60)
+        return call(value)
+
+    with ThreadPoolExecutor(len(values)) as pool:
+        return list(pool.map(run, values))
 
 
 def find_form(page: TestResponse, path: str) -> Any:

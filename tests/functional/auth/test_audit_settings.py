@@ -1,7 +1,6 @@
 """Tests that the audit records the names of settings that changed since the last start, without values."""
 
 import json
-import threading
 import time
 
 import psycopg2
@@ -13,6 +12,7 @@ from combine_auth.audit.settings_changes import SettingsSnapshot, record_setting
 from combine_auth.settings import AuthSettings
 from combine_core.settings import CoreSettings, load_all
 from combine_core.settings.database_url import parse_database_url
+from tests.functional.auth.conftest import at_once
 
 KEY = "0f3b9a7c5d1e8246a9b0c7d3e5f18264"
 NEXT_KEY = "9c1d2e3f4a5b6c7d8e9fa0b1c2d3e4f5"
@@ -104,18 +104,12 @@ def test_parallel_starts_add_one_event(service):
     with service.session() as session:
         record_settings(session, settings())
     changed = settings(combine_core__slow_query_ms="123")
-    gate = threading.Barrier(5)
 
-    def replica():
-        gate.wait(60)
+    def replica(_number):
         with service.session() as session:
             record_settings(session, changed)
 
-    threads = [threading.Thread(target=replica) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    at_once(replica, range(5))
     assert len(lines(service)) == 2
 
 

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from combine_auth.sign_in.views import LOCAL_EMAIL as EMAIL
-from tests.functional.auth.conftest import COOKIE, DEVELOPMENT, PRODUCTION
+from tests.functional.auth.conftest import COOKIE, DEVELOPMENT, PRODUCTION, at_once
 from tests.functional.auth.test_session import NOBODY
 
 BUTTON = "Sign in as local developer"
@@ -251,18 +251,6 @@ def test_parallel_transactions_create_one_user(service, wait_for_lock):
 
 def test_eight_parallel_requests_create_one_user(service):
     pages = [service.client().get("/auth/sign-in") for _ in range(8)]
-    barrier = threading.Barrier(8)
-    statuses = []
-
-    def press(page):
-        barrier.wait()
-        statuses.append(page.form.submit().status_int)
-
-    threads = [threading.Thread(target=press, args=(page,)) for page in pages]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert statuses == [303] * 8
+    assert at_once(lambda page: page.form.submit().status_int, pages) == [303] * 8
     assert service.execute("SELECT count(*) FROM users") == [(1,)]
     assert service.execute("SELECT count(DISTINCT token_sha256) FROM sessions") == [(8,)]

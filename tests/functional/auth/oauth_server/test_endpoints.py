@@ -1,11 +1,10 @@
 """Tests the requests and responses of the endpoints for OAuth clients. T39, T40."""
 
-import threading
-
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from combine_auth.oauth_server import endpoints
+from tests.functional.auth.conftest import at_once
 from tests.functional.auth.oauth_server.conftest import Client, query_of, refused
 
 ENDPOINTS = ["token", "revoke", "introspect", "device"]
@@ -121,19 +120,8 @@ def test_too_many_requests_get_429(provider, client_):
 def test_a_request_uses_one_connection(provider, client_):
     """There are as many parallel requests as connections in the pool. No request needs a second one."""
     tokens = [provider.tokens(client_) for _ in range(4)]
-    gate = threading.Barrier(4)
-    answers = []
-
-    def refresh(refresh_token):
-        gate.wait(60)
-        answers.append(provider.refresh(client_, refresh_token).status_int)
-
-    threads = [threading.Thread(target=refresh, args=(t["refresh_token"],)) for t in tokens]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert answers == [200] * 4
+    answers = at_once(lambda t: provider.refresh(client_, t["refresh_token"]), tokens)
+    assert [answer.status_int for answer in answers] == [200] * 4
 
 
 def revoke(provider, client, token, **more):

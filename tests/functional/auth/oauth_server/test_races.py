@@ -1,34 +1,16 @@
 """Tests that parallel requests have the same result as sequential ones. T34, T36."""
 
-import threading
 from collections import Counter
 
 import pytest
 
+from tests.functional.auth.conftest import at_once
 from tests.functional.auth.oauth_server.conftest import COMMAND_LINE, DEVICE_GRANT
-
-
-def at_once(number, call):
-    """Run ``call`` in ``number`` threads at the same moment and return the results."""
-    gate = threading.Barrier(number)
-    results = []
-
-    def run():
-        gate.wait(60)
-        results.append(call())
-
-    threads = [threading.Thread(target=run) for _ in range(number)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert len(results) == number
-    return results
 
 
 def one_code(provider, client, number):
     code = provider.code(client)
-    answers = at_once(number, lambda: provider.redeem(client, code))
+    answers = at_once(lambda _: provider.redeem(client, code), range(number))
     assert Counter(answer.status_int for answer in answers) == {200: 1, 400: number - 1}
     assert {a.json["error"] for a in answers if a.status_int == 400} == {"invalid_grant"}
     # Two requests held the code, so the grant and its tokens are revoked.
@@ -38,7 +20,7 @@ def one_code(provider, client, number):
 
 
 def ten_refreshes(provider, client, tokens):
-    answers = at_once(10, lambda: provider.refresh(client, tokens["refresh_token"]))
+    answers = at_once(lambda _: provider.refresh(client, tokens["refresh_token"]), range(10))
     assert [answer.status_int for answer in answers] == [200] * 10
     renewed = [answer.json for answer in answers]
     assert len({one["refresh_token"] for one in renewed}) == 10
@@ -72,7 +54,7 @@ def test_device_code_works_once_in_eight_threads(provider):
         "device_code": codes["device_code"],
         **COMMAND_LINE.fields,
     }
-    answers = at_once(8, lambda: provider.token(question))
+    answers = at_once(lambda _: provider.token(question), range(8))
     assert Counter(answer.status_int for answer in answers) == {200: 1, 400: 7}
 
 

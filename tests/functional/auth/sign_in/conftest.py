@@ -15,7 +15,7 @@ from webtest import TestApp, TestResponse
 from combine_auth.openid.providers import REGISTRY_KEY, make_identity_providers
 from combine_auth.settings import AuthSettings
 from combine_core.settings import SETTINGS_KEY
-from tests.functional.auth.conftest import DEVELOPMENT, Service
+from tests.functional.auth.conftest import DEVELOPMENT, Service, at_once
 from tests.oidc_issuer import TENANT, LyingIssuer
 
 CSRF = "combine_csrf"
@@ -163,6 +163,13 @@ def service(
 def browser(service: Service) -> Browser:
     """The browser of Ann."""
     return Browser(service)
+
+
+def codes_of_callbacks(browsers: list[Browser], backs: list[str]) -> list[str]:
+    """Return to the service in all browsers at once. Return the sorted codes of the failures, or "ok"."""
+    answers = at_once(lambda one: one[0].come_back(one[1]), zip(browsers, backs, strict=True))
+    queries = (parse_qs(urlsplit(answer.location).query) for answer in answers)
+    return sorted(query.get("code", ["ok"])[0] for query in queries)
 
 
 def count(service: Service, table: str) -> int:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.functional.auth.conftest import at_once
 from tests.functional.auth.sign_in.conftest import (
     BROWSER,
     HOST,
@@ -253,19 +253,10 @@ class TestT05Replay:
     def test_parallel_callbacks_redeem_the_code_once(self, service, browser, google):
         back = google.callback_url(browser.start())
         cookie = f"{BROWSER}={browser.client.cookies[BROWSER]}"
-        gate = threading.Barrier(8)
-        answers = []
-
-        def press():
-            client = service.client()
-            gate.wait()
-            answers.append(client.get(back.removeprefix(HOST), headers={"Cookie": cookie}))
-
-        presses = [threading.Thread(target=press) for _ in range(8)]
-        for thread in presses:
-            thread.start()
-        for thread in presses:
-            thread.join()
+        answers = at_once(
+            lambda client: client.get(back.removeprefix(HOST), headers={"Cookie": cookie}),
+            [service.client() for _ in range(8)],
+        )
         targets = sorted(urlsplit(answer.location).path for answer in answers)
         assert targets == ["/", *["/auth/error"] * 7]
         assert google.counts["token"] == 1

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from urllib.parse import parse_qs, urlsplit
-
 import pytest
 
-from tests.functional.auth.sign_in.conftest import HOST, Browser, audit, count
+from tests.functional.auth.sign_in.conftest import HOST, Browser, audit, codes_of_callbacks, count
 
 
 def link_of(result):
@@ -70,20 +67,7 @@ def test_only_one_of_two_users_gets_the_account(service, browser, google, combin
         form = next(f for f in page.forms.values() if "google" in f.action)
         url = form.submit(status=303).location
         backs.append(google.callback_url(url, sub=f"person {number}"))
-    gate = threading.Barrier(2)
-    targets = []
-
-    def run(number):
-        gate.wait()
-        targets.append(browsers[number].come_back(backs[number]).location)
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    codes = sorted(parse_qs(urlsplit(t).query).get("code", ["ok"])[0] for t in targets)
-    assert codes == ["invitation_invalid", "ok"]
+    assert codes_of_callbacks(browsers, backs) == ["invitation_invalid", "ok"]
     assert count(service, "identities") == 1
 
 

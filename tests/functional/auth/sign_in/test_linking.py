@@ -10,12 +10,14 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from sqlalchemy import text
 
+from tests.functional.auth.conftest import at_once
 from tests.functional.auth.sign_in.conftest import (
     HOST,
     SESSION,
     SUBJECT,
     Browser,
     audit,
+    codes_of_callbacks,
     count,
 )
 
@@ -117,19 +119,7 @@ class TestLink:
         for number, one in enumerate(browsers):
             one.sign_in(google, sub=f"s{number}", email=f"s{number}@example.com")
             backs.append(microsoft.callback_url(one.start("microsoft", purpose="link")))
-        gate = threading.Barrier(6)
-        targets = []
-
-        def run(number):
-            gate.wait()
-            targets.append(browsers[number].come_back(backs[number]).location)
-
-        threads = [threading.Thread(target=run, args=(number,)) for number in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        codes = sorted(parse_qs(urlsplit(t).query).get("code", ["ok"])[0] for t in targets)
+        codes = codes_of_callbacks(browsers, backs)
         assert codes == [*["identity_in_use"] * 5, "ok"]
         assert providers(service).count("microsoft") == 1
 
@@ -250,21 +240,11 @@ class TestUnlink:
         paths = [form.action for form in self.removes(ann)]
         csrf = ann.client.cookies["combine_csrf"]
         cookie = f"{SESSION}={ann.client.cookies[SESSION]}; combine_csrf={csrf}"
-        gate = threading.Barrier(2)
-        statuses = []
-
-        def run(path):
-            gate.wait()
-            headers = {"Cookie": cookie, "X-CSRF-Token": csrf}
-            answer = service.client().post(path, headers=headers, expect_errors=True)
-            statuses.append(answer.status_int)
-
-        threads = [threading.Thread(target=run, args=(path,)) for path in paths]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert sorted(statuses) == [303, 409]
+        headers = {"Cookie": cookie, "X-CSRF-Token": csrf}
+        answers = at_once(
+            lambda path: service.client().post(path, headers=headers, expect_errors=True), paths
+        )
+        assert sorted(answer.status_int for answer in answers) == [303, 409]
         assert len(providers(service)) == 1
 
     def test_identities_of_others_are_not_found(self, service, ann, google, microsoft):
