@@ -17,6 +17,7 @@ from itertools import dropwhile, groupby, islice, pairwise, permutations, takewh
 
 from combine_core.evidence.case import Case, Clause, Ground, figures_of
 from combine_core.evidence.facts import Date, Facts, Number, Word, facts_of
+from combine_core.evidence.stitching import terms_of
 from combine_core.language import Language
 
 # The number of letters that tell a German noun from others.
@@ -596,6 +597,34 @@ def another_speaker(case: Case) -> bool:
                 if language.first_person.fullmatch(other.text):
                     return True
     return False
+
+
+def recipient_acts(case: Case) -> bool:
+    """Check for the recipient as the subject: "Ash sent the bill" for "Elm sent the bill to Ash"."""
+    there = terms_of(case.ground.text, case.language)
+    for clause in case.clauses:
+        topic = _topic_of(clause)
+        verb = next(filter(clause.is_verb, clause.facts.words), None)
+        if not topic or verb is None or clause.facts.says(case.language.passive):
+            continue
+        stems = [term.stem for term in there]
+        if verb.stem not in stems or stems.count(verb.stem) > 1:
+            continue
+        behind = there[stems.index(verb.stem) :]
+        if any(term.stem in topic and term.before[:1] == ("to",) for term in behind):
+            return True
+    return False
+
+
+def person_turned(case: Case) -> bool:
+    """Check for "we billed the firm" in place of "the firm billed us"."""
+    language, there = case.language, case.ground.facts
+    if there.says(language.we) or not there.says(language.first_person):
+        return False
+    return any(
+        language.we.fullmatch(one.text) and other.content and other.stem in there.stems
+        for one, other in pairwise(case.claim.words)
+    )
 
 
 def another_topic(case: Case) -> bool:

@@ -12,6 +12,8 @@ from combine_core.language import Language
 
 # The most steps from a verb to its subject or object.
 _NEAR = 2
+# A verb of few letters, such as "hat", between two nouns without articles.
+_AROUND = re.compile(r"(?<![^\W\d_] )\b([^\W\d_a-zäöü]\w+) ([a-zäöü]{3,}) ([^\W\d_a-zäöü]\w+)")
 # The words after "because", and all others.
 Sides = tuple[frozenset[str], frozenset[str]]
 
@@ -71,6 +73,14 @@ def swaps_roles(clause: Terms, sentence: Terms, names: Collection[str], language
         for before in range(max(0, at - _NEAR), at)
         for behind in range(at + 1, min(len(known), at + 1 + _NEAR))
     )
+
+
+def swaps_subject(claim: str, source: str, language: Language) -> bool:
+    """Check for exchanged names around a verb: "Ute hat Max" for "Max hat Ute". Articles would tell."""
+    if language.articles:
+        return False
+    said = set(_AROUND.findall(claim))
+    return any((other, verb, one) in said for one, verb, other in _AROUND.findall(source))
 
 
 def sides_of(sentence: str, pivot: re.Pattern[str], language: Language) -> Sides:

@@ -30,11 +30,13 @@ from combine_core.evidence.particulars import (
     half_of_a_range,
     mispaired,
     old_value,
+    person_turned,
+    recipient_acts,
     replaced,
     swapped_figures,
 )
 from combine_core.evidence.passage import Passage
-from combine_core.evidence.roles import sides_of, swaps_roles, swaps_sides
+from combine_core.evidence.roles import sides_of, swaps_roles, swaps_sides, swaps_subject
 from combine_core.evidence.stitching import breaks_in, is_rephrased, own_words
 from combine_core.language import Language
 
@@ -583,6 +585,8 @@ def _uncovered(case: Case) -> bool:
 def _roles_swapped(case: Case) -> bool:
     """Check whether the closest sentences have the roles the other way round."""
     sentences = case.ground.sentences
+    if swaps_subject(case.claim.text, case.ground.text, case.language):
+        return True
     for clause in case.clauses:
         names = {word.stem for word in clause.facts.words if word.text[0].isupper()}
         stems = {term.stem for term in clause.terms}
@@ -640,6 +644,8 @@ _RULES: list[tuple[str, Rule]] = [
     ("name", another_name),
     ("name", another_speaker),
     ("name", another_topic),
+    ("roles", recipient_acts),
+    ("roles", person_turned),
     ("name", another_subject),
     ("name", another_object),
     ("term", another_term),

@@ -76,6 +76,7 @@ class Language:
     :ivar circumstance: in a statement, may stand for a condition: "in case of"
     :ivar pivots: tell two sides apart, such as the cause and what it led to: "because", "than", "then"
     :ivar order: "before" and "after"
+    :ivar we: the first person as a subject
     :ivar comparative: says which way a comparison goes: "more", "cheaper"
     :ivar permission: says what may be, and need not
     :ivar possessive: "my" and "our": what belongs to who speaks
@@ -165,6 +166,7 @@ class Language:
     rate: re.Pattern[str] = _NOTHING
     open_question: re.Pattern[str] = _NOTHING
     circumstance: re.Pattern[str] = _NOTHING
+    we: re.Pattern[str] = _NOTHING
     first_person: re.Pattern[str] = _NOTHING
     possessive: re.Pattern[str] = _NOTHING
     comparative: re.Pattern[str] = _NOTHING
