@@ -31,26 +31,19 @@ class OAuthContext:
     credentials: Credentials | None
     built_in: Mapping[str, BuiltInClient]
 
-    def record(
-        self,
-        action: Action,
-        *,
-        outcome: str = "ok",
-        user_id: uuid.UUID | None = None,
-        target: str | None = None,
-        **details: Any,
-    ) -> None:
-        """Add an event to the audit, in the transaction of the change."""
+    def record(self, action: Action, *, user_id: uuid.UUID | None = None, **event: Any) -> None:
+        """Add an event to the audit, in the transaction of the change.
+
+        :param event: further arguments of :func:`combine_auth.audit.record`
+        """
         record(
             self.session,
             action,
-            outcome=outcome,
             actor_id=user_id,
-            target=target,
             ip=self.request.remote_addr,
             # Set by combine_core.observe, if the application includes it.
             request_id=getattr(self.request, "request_id", None),
-            **details,
+            **event,
         )
 
 

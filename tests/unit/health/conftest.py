@@ -2,7 +2,9 @@
 
 import pytest
 
+from combine_health.engine.redaction import Redactor
 from combine_health.engine.registry import HealthRegistry
+from combine_health.engine.runner import Runner
 from combine_health.settings import HealthSettings
 from combine_health.testing import FakeClock
 
@@ -27,6 +29,22 @@ def make(time, tmp_path):
         runner.start()
         made.append(runner)
         return health
+
+    yield make
+    for runner in made:
+        runner.stop()
+
+
+@pytest.fixture
+def make_runner(time):
+    """Runners on the fake clock, driven by `run_due`. Their scheduler threads are not started."""
+    made = []
+
+    def make(*checks, **options):
+        runner = Runner(checks, None, Redactor(), clock=time.clock(), scheduled=False, **options)
+        runner.start()
+        made.append(runner)
+        return runner
 
     yield make
     for runner in made:

@@ -149,17 +149,9 @@ def test_a_check_may_return_a_lying_subclass():
     assert (reading.status, reading.cause) == (Status.FAILING, "bad_result")
 
 
-def test_all_checks_run_after_a_clock_jump():
+def test_all_checks_run_after_a_clock_jump(make_runner, time):
     # On a resumed machine, every result is stale and is renewed.
-    time = FakeClock()
-    runner = Runner(
-        [Check(f"c{number}", lambda _: True) for number in range(50)],
-        None,
-        Redactor(),
-        clock=time.clock(),
-        scheduled=False,
-    )
-    runner.start()
+    runner = make_runner(*(Check(f"c{number}", lambda _: True) for number in range(50)))
     runner.run_due()
     assert runner.wait_idle(PATIENCE)
     time.advance(86_400)
@@ -168,7 +160,6 @@ def test_all_checks_run_after_a_clock_jump():
     assert runner.wait_idle(PATIENCE)
     assert {one.status for one in runner.readings()} == {Status.HEALTHY}
     assert {one.state.runs for one in runner.readings()} == {2}
-    runner.stop()
 
 
 def test_a_stopped_monotonic_clock_is_harmless():
@@ -182,8 +173,7 @@ def test_a_stopped_monotonic_clock_is_harmless():
     assert (reading.age, reading.duration, reading.state.runs) == (0, 0, 5)
 
 
-def test_skipped_runs_are_counted():
-    time = FakeClock()
+def test_skipped_runs_are_counted(make_runner, time):
     gate = threading.Event()
     entered = threading.Event()
 
@@ -191,14 +181,7 @@ def test_skipped_runs_are_counted():
         entered.set()
         gate.wait(PATIENCE)
 
-    runner = Runner(
-        [Check("a", check, timeout=1.0, interval=2.0)],
-        None,
-        Redactor(),
-        clock=time.clock(),
-        scheduled=False,
-    )
-    runner.start()
+    runner = make_runner(Check("a", check, timeout=1.0, interval=2.0))
     runner.run_due()
     assert entered.wait(PATIENCE)
     time.advance(9)
@@ -207,4 +190,3 @@ def test_skipped_runs_are_counted():
     gate.set()
     assert runner.wait_idle(PATIENCE)
     assert runner.reading("a").skipped == 4
-    runner.stop()

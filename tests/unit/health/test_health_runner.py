@@ -42,22 +42,6 @@ class Gate:
         assert self.entered.acquire(timeout=PATIENCE)
 
 
-@pytest.fixture
-def make(time):
-    """Runners on the fake clock, driven by `run_due`. Their scheduler threads are not started."""
-    made = []
-
-    def make(*checks, **options):
-        runner = Runner(checks, None, Redactor(), clock=time.clock(), scheduled=False, **options)
-        runner.start()
-        made.append(runner)
-        return runner
-
-    yield make
-    for runner in made:
-        runner.stop()
-
-
 def step(runner):
     runner.run_due()
     assert runner.wait_idle(PATIENCE)
@@ -67,9 +51,9 @@ def status(runner, name="a"):
     return runner.reading(name).status
 
 
-def test_a_check_runs_at_once_and_then_at_its_interval(make, time):
+def test_a_check_runs_at_once_and_then_at_its_interval(make_runner, time):
     runs = []
-    runner = make(Check("a", lambda _: runs.append(1), interval=2.0))
+    runner = make_runner(Check("a", lambda _: runs.append(1), interval=2.0))
     assert status(runner) is Status.STARTING
     step(runner)
     assert status(runner) is Status.HEALTHY
@@ -89,9 +73,9 @@ def test_the_check_gets_the_registry(time):
     assert seen == [registry]
 
 
-def test_a_hung_check_is_a_timeout_and_is_not_started_again(make, time):
+def test_a_hung_check_is_a_timeout_and_is_not_started_again(make_runner, time):
     gate = Gate()
-    runner = make(Check("a", gate, timeout=1.0, interval=2.0))
+    runner = make_runner(Check("a", gate, timeout=1.0, interval=2.0))
     runner.run_due()
     gate.wait_entered()
     time.advance(0.9)
@@ -116,9 +100,9 @@ def test_a_hung_check_is_a_timeout_and_is_not_started_again(make, time):
     assert status(runner) is Status.HEALTHY
 
 
-def test_a_hung_check_becomes_failing_in_a_single_run(make, time):
+def test_a_hung_check_becomes_failing_in_a_single_run(make_runner, time):
     gate = Gate()
-    runner = make(Check("a", gate, timeout=1.0, interval=2.0, fall=3))
+    runner = make_runner(Check("a", gate, timeout=1.0, interval=2.0, fall=3))
     gate.open.set()
     step(runner)
     gate.open.clear()
@@ -134,9 +118,9 @@ def test_a_hung_check_becomes_failing_in_a_single_run(make, time):
     gate.open.set()
 
 
-def test_a_late_result_is_always_a_timeout(make, time):
+def test_a_late_result_is_always_a_timeout(make_runner, time):
     gate = Gate(HealthResult.healthy())
-    runner = make(Check("a", gate, timeout=1.0))
+    runner = make_runner(Check("a", gate, timeout=1.0))
     runner.run_due()
     gate.wait_entered()
     time.advance(3)
@@ -147,9 +131,9 @@ def test_a_late_result_is_always_a_timeout(make, time):
     assert reading.detail == "answered after 3.0 s"
 
 
-def test_one_hung_check_delays_no_other(make, time):
+def test_one_hung_check_delays_no_other(make_runner, time):
     gate = Gate()
-    runner = make(Check("hung", gate), Check("a", lambda _: True))
+    runner = make_runner(Check("hung", gate), Check("a", lambda _: True))
     runner.run_due()
     gate.wait_entered()
     for _ in range(3):
@@ -161,8 +145,8 @@ def test_one_hung_check_delays_no_other(make, time):
     gate.open.set()
 
 
-def test_results_expire_when_they_are_read(make, time):
-    runner = make(Check("a", lambda _: True, interval=2.0))
+def test_results_expire_when_they_are_read(make_runner, time):
+    runner = make_runner(Check("a", lambda _: True, interval=2.0))
     step(runner)
     time.advance(6.1)  # there is no tick: the scheduler may be dead
     reading = runner.reading("a")
@@ -181,9 +165,9 @@ def test_a_clock_change_does_not_affect_ages():
     assert 0 <= reading.age < 1
 
 
-def test_a_startup_check_runs_until_it_passes(make, time):
+def test_a_startup_check_runs_until_it_passes(make_runner, time):
     answers = [False, True]
-    runner = make(Check("a", lambda _: answers.pop(0), kind=CheckKind.STARTUP))
+    runner = make_runner(Check("a", lambda _: answers.pop(0), kind=CheckKind.STARTUP))
     step(runner)
     assert status(runner) is Status.FAILING
     for _ in range(5):
@@ -306,14 +290,14 @@ def test_a_blocking_coroutine_is_reported():
     assert (reading.status, reading.cause) == (Status.FAILING, "timeout")
 
 
-def test_a_run_lasts_as_long_as_its_threads(make, time):
+def test_a_run_lasts_as_long_as_its_threads(make_runner, time):
     # Otherwise each run of a check that hangs in to_thread would leave one more thread.
     gate = Gate()
 
     async def hang(_registry):
         await asyncio.to_thread(gate, None)
 
-    runner = make(Check("a", hang, timeout=0.02))
+    runner = make_runner(Check("a", hang, timeout=0.02))
     runner.run_due()
     gate.wait_entered()
     for _ in range(5):
@@ -395,8 +379,8 @@ def test_refresh_runs_only_the_given_kinds():
     assert seen == ["live"]
 
 
-def test_a_missing_thread_is_a_failing_check(make, monkeypatch):
-    runner = make(Check("a", lambda _: True))
+def test_a_missing_thread_is_a_failing_check(make_runner, monkeypatch):
+    runner = make_runner(Check("a", lambda _: True))
 
     def refuse(_thread):
         raise RuntimeError("can't start new thread")
@@ -407,10 +391,10 @@ def test_a_missing_thread_is_a_failing_check(make, monkeypatch):
     assert (reading.status, reading.cause) == (Status.FAILING, "no_thread")
 
 
-def test_a_run_that_ends_after_the_stop_is_not_reported(make, time):
+def test_a_run_that_ends_after_the_stop_is_not_reported(make_runner, time):
     """The connections of the check may have ended with the process, which is not a fault."""
     gate, told = Gate(answer=False), []
-    runner = make(Check("a", gate), notify=lambda: told.append(runner.take()))
+    runner = make_runner(Check("a", gate), notify=lambda: told.append(runner.take()))
     runner.run_due()
     gate.wait_entered()
     runner.stop()
@@ -477,9 +461,9 @@ def test_an_abandoned_runner_ends_its_scheduler():
     assert gone() is None
 
 
-def test_a_stopped_runner_starts_no_check_and_still_responds(make, time):
+def test_a_stopped_runner_starts_no_check_and_still_responds(make_runner, time):
     runs = []
-    runner = make(Check("a", lambda _: runs.append(1)))
+    runner = make_runner(Check("a", lambda _: runs.append(1)))
     runner.stop()
     runner.run_due()
     runner.refresh([CheckKind.READY])
