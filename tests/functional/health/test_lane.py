@@ -244,13 +244,10 @@ def test_expect_continue_works_behind_a_probe(served):
             assert connection.answer().body == b"POST 5"
 
 
-def test_a_too_large_body_is_rejected_before_it_is_sent(tmp_path):
-    server = Served(tmp_path, server="max_request_body_size = 10")
-    try:
-        post = request("/echo", "POST", Content_Length="50", Expect="100-continue")
-        assert talk(server, post).status == 413
-    finally:
-        server.kill()
+def test_a_too_large_body_is_rejected_before_it_is_sent(serve):
+    server = serve(server="max_request_body_size = 10")
+    post = request("/echo", "POST", Content_Length="50", Expect="100-continue")
+    assert talk(server, post).status == 413
 
 
 def test_pipelined_requests_get_responses_in_order(served):
@@ -439,15 +436,12 @@ def test_ten_thousand_probes_respond_despite_a_hung_check(tmp_path):
         server.kill()
 
 
-def test_the_lane_is_unused_if_checks_run_on_request(tmp_path):
-    server = Served(tmp_path, app="combine_health.background = false")
-    try:
-        with server.held(), server.connect() as connection:
-            connection.send(request("/health"))
-            assert connection.silent()
-        assert server.ask("/health").status == 200
-    finally:
-        server.kill()
+def test_the_lane_is_unused_if_checks_run_on_request(serve):
+    server = serve(app="combine_health.background = false")
+    with server.held(), server.connect() as connection:
+        connection.send(request("/health"))
+        assert connection.silent()
+    assert server.ask("/health").status == 200
 
 
 def test_probes_log_nothing(served):

@@ -5,18 +5,15 @@ from contextlib import suppress
 
 import pytest
 
-from tests.functional.health.served import Served, request, until
+from tests.functional.health.served import request, until
 
 HALF = 100 * 1024  # two bodies fit into the limit, three do not
 KEYS = "threads = 2\nbodies_limit = 250k\n"
 
 
 @pytest.fixture
-def server(tmp_path):
-    server = Served(tmp_path, server=KEYS)
-    server.wait_for("/health/ready", 200)
-    yield server
-    server.kill()
+def server(serve):
+    return serve(server=KEYS)
 
 
 def post(size, sent, **headers):
@@ -92,9 +89,8 @@ def test_a_body_that_waits_for_a_thread_counts(server):
         connection.close()
 
 
-def test_a_body_without_room_on_the_disk_gets_503(tmp_path):
-    server = Served(tmp_path, server="inbuf_overflow = 10000\n")
-    server.wait_for("/health/ready", 200)
+def test_a_body_without_room_on_the_disk_gets_503(serve):
+    server = serve(server="inbuf_overflow = 10000\n")
     # The system refuses to enlarge a file, as on a full disk.
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (20_000, 20_000))
     with server.connect() as connection:
@@ -107,4 +103,3 @@ def test_a_body_without_room_on_the_disk_gets_503(tmp_path):
     with server.connect() as small:
         small.send(post(5000, 5000))
         assert small.answer().body == b"POST 5000"
-    server.kill()

@@ -7,7 +7,7 @@ from pyramid.config import Configurator
 
 from combine_health import start_health
 from combine_health.engine.registry import health_of
-from tests.functional.health.served import PATIENCE, Served, serving, until
+from tests.functional.health.served import PATIENCE, serving, until
 
 
 @pytest.fixture
@@ -34,13 +34,9 @@ def ask(port, path, method="GET"):
         connection.close()
 
 
-def test_views_respond_on_wsgiref(port, tmp_path):
+def test_views_respond_on_wsgiref(port, serve):
     until(lambda: ask(port, "/health/ready")[0] == 200)
-    ours = Served(tmp_path)
-    try:
-        ours.wait_for("/health/ready", 200)
-        for path in ("/health", "/health/ready", "/health/startup"):
-            for method in ("GET", "HEAD"):
-                assert ask(port, path, method) == ask(ours.port, path, method)
-    finally:
-        ours.kill()
+    ours = serve()
+    for path in ("/health", "/health/ready", "/health/startup"):
+        for method in ("GET", "HEAD"):
+            assert ask(port, path, method) == ask(ours.port, path, method)
