@@ -42,6 +42,7 @@ _SIGNS = frozenset("“”„‘’‚–—…•€£§°©®™«»¿¡·´×
 _SAMPLE = 200_000
 # A text in UTF-8 has so many letters beyond A to Z for one that is damaged.
 _MOSTLY = 10
+_MANY_ZEROS = 0.6
 # Some versions of Zoom add the day, or AM and PM.
 _AT = r"(?:\d{4}-\d\d-\d\d[ T])?\d{1,2}:\d{2}:\d{2}(?: ?[AP]M)?"
 _MESSAGE = re.compile(
@@ -86,7 +87,10 @@ def _decoded(data: bytes) -> tuple[str, tuple[str, ...]]:
             except UnicodeDecodeError as error:
                 raise _unknown() from error
             return text, (f"It was converted from {name}.",) if name else ()
+    encoding = _encoding_without_mark(data[:4096])
     with suppress(UnicodeDecodeError):
+        if encoding:
+            return data.decode(encoding), (f"It was converted from {encoding.upper()[:6]}.",)
         if b"\x1b$" in data:
             return data.decode("iso2022_jp_ext"), ("It was converted from ISO-2022-JP.",)
     with suppress(UnicodeDecodeError):
@@ -97,7 +101,7 @@ def _decoded(data: bytes) -> tuple[str, tuple[str, ...]]:
         # Another encoding would make nonsense of all letters beyond A to Z.
         return damaged, (f"{wrong} characters are damaged in the file.",)
     if b"\0" in data[:4096]:
-        return _without_mark(data)
+        raise _unknown()
     encoding = _latin_encoding(data[:_SAMPLE])
     if not encoding:
         # Here, because few files need it.
@@ -115,14 +119,21 @@ def _decoded(data: bytes) -> tuple[str, tuple[str, ...]]:
         raise _unknown() from error
 
 
-def _without_mark(data: bytes) -> tuple[str, tuple[str, ...]]:
-    """Decode a text in UTF-16 without the mark at its beginning: most of its characters have a zero byte."""
-    head = data[:4096]
-    for first, encoding in ((0, "utf-16-be"), (1, "utf-16-le")):
-        if 3 * head[first::2].count(0) > len(head) and not head[1 - first :: 2].count(0):
-            with suppress(UnicodeDecodeError):
-                return data.decode(encoding), ("It was converted from UTF-16.",)
-    raise _unknown()
+def _encoding_without_mark(head: bytes) -> str:
+    """Return UTF-16 or UTF-32 for a text whose characters have zero bytes; empty if there are none."""
+    if b"\0" not in head:
+        return ""
+    for name, (zeros, width) in {
+        "utf-32-be": ((0, 1), 4),
+        "utf-32-le": ((2, 3), 4),
+        "utf-16-be": ((0,), 2),
+        "utf-16-le": ((1,), 2),
+    }.items():
+        # The first byte of each character is zero in most texts, the others hardly ever.
+        share = [head[at::width].count(0) * width / len(head) for at in range(width)]
+        if min(share[at] for at in zeros) > _MANY_ZEROS and min(share) == 0:
+            return name
+    return ""
 
 
 # What the labels of encodings mean in practice (https://encoding.spec.whatwg.org/#names-and-labels).

@@ -49,11 +49,12 @@ def test_many_quotation_marks_are_read_quickly() -> None:
     assert read("csv", '",' * 200_000).text.startswith(", | ,")
 
 
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_utf_16_without_its_mark_is_recognised(encoding: str) -> None:
-    reading = read("csv", "Name,Wert\nTür,5\n".encode(encoding))
-    assert shown(reading)[-1] == ("table_row", "Tür | 5")
-    assert reading.notes == ("It was converted from UTF-16.",)
+@pytest.mark.parametrize("words", ["Tür", "Door"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_wide_encodings_without_their_mark_are_recognised(encoding: str, words: str) -> None:
+    reading = read("csv", f"Name,Wert\n{words},5\n".encode(encoding))
+    assert shown(reading)[-1] == ("table_row", f"{words} | 5")
+    assert reading.notes == (f"It was converted from {encoding.upper()[:6]}.",)
 
 
 @pytest.mark.parametrize(
