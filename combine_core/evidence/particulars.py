@@ -50,6 +50,8 @@ _QUOTED = re.compile(r"[“\"„«]([^“”\"„«»]{2,80})[”\"“»]")
 _BEFORE = re.compile(r"(?:\b(from|to|by|von|auf|um|zu|nach)\s+(?:the\s+)?)?$", re.IGNORECASE)
 # Bounds that may stand after the figure: "9 degrees at most".
 _AFTER_FIGURES = ("at ", "max", "min", "höchst", "wenigst")
+# The number of characters before a figure in which its preposition stands.
+_NEAR = 30
 # The most words from the subject to its verb.
 _TO_VERB = 4
 
@@ -327,7 +329,7 @@ def _words_before_figures(facts: Facts) -> dict[object, str]:
 
 
 def _role(text: str, start: int) -> str:
-    match = _BEFORE.search(text[:start].rstrip(" $€£-−") + " ")
+    match = _BEFORE.search(text[max(0, start - _NEAR) : start].rstrip(" $€£-−") + " ")
     return (match[1] or "").lower() if match else ""
 
 
@@ -596,6 +598,32 @@ def another_speaker(case: Case) -> bool:
                     break
                 if language.first_person.fullmatch(other.text):
                     return True
+    return False
+
+
+def another_agent(case: Case) -> bool:
+    """Check for the subject of another verb: "Ann left" for "Ann rang, and the plumber left"."""
+    for clause in case.clauses:
+        topic = _topic_of(clause)
+        verb = next(filter(clause.is_verb, clause.facts.words), None)
+        if (
+            not topic
+            or verb is None
+            or not verb.content
+            or clause.facts.says(case.language.passive)
+        ):
+            continue
+        places = [one for one in case.ground.clauses if verb.stem in one.content]
+        if len(places) != 1 or topic & places[0].content:
+            continue
+        # "Ann, Ben and Eve left" has only one verb.
+        around = (
+            one
+            for one in case.ground.clauses
+            if one.sentence == places[0].sentence and any(map(one.is_verb, one.facts.words))
+        )
+        if _topic_of(places[0]) and any(topic <= one.content for one in around):
+            return True
     return False
 
 

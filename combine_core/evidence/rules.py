@@ -14,6 +14,7 @@ from itertools import chain, pairwise, permutations
 from combine_core.evidence.case import Case, Clause, Ground, clauses_of, figures_of
 from combine_core.evidence.facts import Word, facts_of
 from combine_core.evidence.particulars import (
+    another_agent,
     another_column,
     another_date,
     another_difference,
@@ -209,6 +210,7 @@ def _is_denied_opposite(clause: Clause, carrier: Clause) -> bool:
 
 def _denied_there(case: Case) -> bool:
     """Check for words that the source has only in a negation: "by Ben" for "by Ann, not by Ben"."""
+    language = case.language
     said = case.claim.stems | figures_of(case.claim)
     for clause in case.ground.clauses:
         if _is_open(clause) and any(map(_is_open, case.clauses)):
@@ -220,7 +222,9 @@ def _denied_there(case: Case) -> bool:
         else:
             # "It has not stopped Klopp" negates nothing else about Klopp.
             words = clause.content if clause.denies_all else clause.denied
-            denied = (words - clause.names) | clause.denied_figures
+            # "Rises from 90 to 120 cents" says as well what it costs no longer.
+            figures = frozenset() if case.claim.says(language.change) else clause.denied_figures
+            denied = (words - clause.names) | figures
         only_here = frozenset(one for one in denied & said if case.ground.occurrences[one] == 1)
         if clause.refuses and _says_something_else(clause, case, only_here):
             continue
@@ -327,10 +331,23 @@ def _denied_elsewhere(case: Case) -> bool:
 
 def _absolute(case: Case) -> bool:
     """Check for an added "all", "only" or "unanimously"."""
+    if case.claim.says(case.language.none_or_all) and _restriction_left_out(case):
+        return True
     return any(
         case.claim.says(said) and not case.ground.facts.says(there)
         for said, there in case.language.absolutes
     )
+
+
+def _restriction_left_out(case: Case) -> bool:
+    """Check for more than all that is meant: "all tenants" for "all tenants over 70"."""
+    said = case.claim.stems | figures_of(case.claim)
+    for match in case.language.restriction.finditer(case.ground.text):
+        limit = facts_of(" ".join(filter(None, match.groups())), case.language)
+        words = {word.stem for word in limit.words if word.content} | figures_of(limit)
+        if words and not words & said:
+            return True
+    return False
 
 
 def _part_left_out(case: Case) -> bool:
@@ -644,6 +661,7 @@ _RULES: list[tuple[str, Rule]] = [
     ("name", another_name),
     ("name", another_speaker),
     ("name", another_topic),
+    ("roles", another_agent),
     ("roles", recipient_acts),
     ("roles", person_turned),
     ("name", another_subject),

@@ -46,7 +46,11 @@ def terms_of(clause: str, language: Language) -> Terms:
             before.append(word)
         elif word in language.titles:
             continue
-        elif not (word[0].isdigit() or word in language.magnitudes or language.unit(word) == "%"):
+        elif not (
+            word[0].isdigit()
+            or (len(word) > 1 and word in language.magnitudes)
+            or language.unit(word) == "%"
+        ):
             terms.append(Term(language.stem(word), tuple(before), not terms))
             before.clear()
     return terms

@@ -63,6 +63,7 @@ class Language:
     :ivar opposites: words that exclude each other: "rise" and "fall"
     :ivar synonyms: for a word, another one that stands for it
     :ivar phrases: patterns of several words, each with the words that stand for it: "fell" for "went down"
+    :ivar restriction: says which ones of a kind "all" means: "all tenants over 70"
     :ivar advice: says what should be, and need not
     :ivar duty: says what must be
     :ivar part: says that only a part is meant, and of what: "half of the"
@@ -180,6 +181,7 @@ class Language:
     irregular: dict[str, str] = field(default_factory=dict)
     synonyms: dict[str, str] = field(default_factory=dict)
     phrases: tuple[tuple[re.Pattern[str], str], ...] = ()
+    restriction: re.Pattern[str] = _NOTHING
     advice: re.Pattern[str] = _NOTHING
     duty: re.Pattern[str] = _NOTHING
     part: re.Pattern[str] = _NOTHING
