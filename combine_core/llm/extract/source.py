@@ -253,7 +253,8 @@ class SourceReader:
             reading = reading or Reading(Kind.STATEMENT, figures=True)
             joined = bool(title) and self._section(block) in _JOINED_SECTIONS
             joined = joined and _is_incomplete(sentence, reading) and completes(sentence)
-            reading = replace(reading, kind=kind_of(sentence, reading), figures=False)
+            if joined:
+                reading = replace(reading, kind=kind_of(sentence, reading), figures=False)
         return self._titled(Said(sentence, reading, *place, _COMPLETED), title) if joined else None
 
     def _next_meeting(self, block: Block) -> list[Said]:

@@ -91,7 +91,7 @@ def list_below(text: str, blocks: Sequence[Block], number: int) -> list[Block]:
         # A table with a single row.
         return [rows[0]] if len(rows) == 1 or rows[1].kind is not BlockKind.TABLE_ROW else []
     entries: list[Block] = []
-    for block in blocks[number + 1 :]:
+    for block in map(blocks.__getitem__, range(number + 1, len(blocks))):
         if block.kind is not BlockKind.LIST_ITEM or block.headings not in headings:
             nested = (
                 block.kind is BlockKind.LIST_ITEM and len(block.headings) > len(lead.headings) + 1
