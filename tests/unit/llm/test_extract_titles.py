@@ -123,6 +123,18 @@ def test_a_numbered_title_is_no_task():
     assert wording(brief_of(text)["next_steps"]) == ["Open the valve"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- Processing: The pump sorts the water of the hall by its oil.\n",
+        "- Nächster Schritt: Die Pumpe wird von der Stadt im Mai geprüft.\n",
+    ],
+)
+def test_a_label_speaks_no_words(text):
+    for items in brief_of(text).values():
+        assert [item for item in items if item.get("speaker")] == []
+
+
 def test_the_state_of_a_record_is_no_decision():
     text = "# ADR 4: Pumps\n\n## Status\n\nAccepted\n\n## Decision\n\nWe will use the blue pump.\n"
     assert wording(brief_of(text)["decisions"]) == ["We will use the blue pump."]
