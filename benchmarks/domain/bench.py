@@ -33,7 +33,7 @@ from combine_core.settings.core import CoreSettings
 from combine_core.settings.database_url import parse_database_url
 from combine_core.sources import add_source, read_upload
 from combine_core.users import get_or_create_user
-from tests.unit.readers.test_files import pdf
+from tests.unit.readers.shown import pdf
 
 ROOT = Path(__file__).resolve().parents[2]
 MB = 1024 * 1024

@@ -151,7 +151,9 @@ class _Sayings:
     def add(self, said: Said, position: int) -> None:
         if said.weight < self._least and said.reading.kind is Kind.STATEMENT:
             return
-        matter = matter_of(said.sentence.block.headings, said.sentence.language)
+        matter = ""
+        if said.reading.kind is Kind.DECISION:
+            matter = matter_of(said.sentence.block.headings, said.sentence.language)
         key = _key(said.sentence.text, said.reading.kind, matter)
         saying = self._found.get(key)
         if saying is None:
