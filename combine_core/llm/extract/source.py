@@ -99,6 +99,7 @@ _ATTENDANCE = re.compile(r"^\W*(?P<label>[^\W\d_][\w ]{1,30})\W*:\W* (?P<names>.
 _NAMED = re.compile(r"(?:\A|[,;/&]|\bund\b|\band\b)\W*([A-ZÀ-Þ][\w'’-]+)")
 _HEAD = 4_000
 _OF_MAIL = ("From", "To", "Cc")
+_MARKS = ("-", "*", "+")
 # A line between a motion and its votes.
 _RULE = re.compile(r"^[-_*]{3,}[ \t]*$", re.MULTILINE)
 _CODE_ALONE = re.compile(r"\W*`[^`\n]+`(?: *(?:and|or|und|,|;|\|)? *`[^`\n]+`)*\W*\w{0,4}")
@@ -417,11 +418,12 @@ class SourceReader:
 
     def _assigns(self, block: Block, sentence: Sentence) -> bool:
         """Check for an entry of a list that tells somebody what to do: "- Anna: check the pump"."""
-        listed = self._text[block.start : block.body].lstrip()[:1] in tuple("-*+")
+        if not sentence.spoken or not self._text[block.start : block.body].lstrip().startswith(
+            _MARKS
+        ):
+            return False
         return (
-            sentence.spoken
-            and listed
-            and sentence.words.imperative.match(sentence.low) is not None
+            sentence.words.imperative.match(sentence.low) is not None
             and not sentence.text.istitle()
         )
 
@@ -486,7 +488,7 @@ class SourceReader:
             self._section(block),
             self._language,
             first=index == 0 or block.kind is not kind,
-            last=self._leaves_open(spans[index + 1])
+            last=words.endswith("?") and self._leaves_open(spans[index + 1])
             if index < len(spans) - 1
             else not self._may_answer(following, block, alone=len(spans) == 1),
             people=self._people,
