@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,9 @@ _SYMBOLS = {
 }
 _QUOTATIONS = ("quote", "intense quote")
 _LISTS = ("list bullet", "list number")
+# Before raised words, which may be a power or a note behind a number.
+_RAISED = "\0"
+_RAISED_NUMBER = re.compile(rf"(?<=\d){_RAISED}(?=\d)")
 _MOST_COLUMNS = 100
 _LEVELS = 9
 _ROMAN = (
@@ -170,7 +174,7 @@ class _Reader:
         box = _BOXES.get(words.lstrip()[:1])
         if (
             level.isdigit()
-            or "title" in style.names
+            or "title" in style.names[:1]
             or (outline.isdigit() and int(outline) < _LEVELS)
         ):
             self.builder.heading(int(level) if level.isdigit() else int(outline or 0) + 1, words)
@@ -197,7 +201,8 @@ class _Reader:
         return found
 
     def _words(self, node: Any) -> str:
-        return "".join(self._texts(node)).strip()
+        words = _RAISED_NUMBER.sub("^", "".join(self._texts(node)))
+        return words.replace(_RAISED, "").strip()
 
     def _texts(self, node: Any) -> Iterator[str]:
         for child in node.iterchildren():
@@ -228,6 +233,8 @@ class _Reader:
         if _is_on(run, "rPr", "vanish"):
             return
         words = "".join(self._texts(run))
+        if _value(run, "rPr", "vertAlign") == "superscript":
+            words = _RAISED + words
         struck = _is_on(run, "rPr", "strike") or _is_on(run, "rPr", "dstrike")
         yield (
             words.replace(words.strip(), f"~~{words.strip()}~~")

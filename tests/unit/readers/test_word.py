@@ -78,6 +78,14 @@ def test_struck_out_hidden_and_special_characters() -> None:
     assert shown(read("docx", data)) == [("paragraph", "Fee ~~800~~ 900, e-mail, coop")]
 
 
+def test_raised_digits_are_no_digits_of_the_number() -> None:
+    raised = '<w:vertAlign w:val="superscript"/>'
+    data = word(
+        f"<w:p>{run('Fee 900')}{run('1', raised)}{run(' EUR for 5 m')}{run('2', raised)}</w:p>"
+    )
+    assert shown(read("docx", data)) == [("paragraph", "Fee 900^1 EUR for 5 m2")]
+
+
 def test_check_boxes_are_done_or_open() -> None:
     symbol = "<w:r><w:sym w:font='Wingdings' w:char='F0FE'/></w:r>"
     box = "<w:checkBox><w:default w:val='0'/></w:checkBox>"
@@ -167,10 +175,14 @@ def test_headings_and_quotations_of_derived_styles() -> None:
     own = document.styles.add_style("Chapter", 1)
     own.base_style = document.styles["Heading 2"]
     document.add_paragraph("Budget", style="Chapter")
+    author = document.styles.add_style("Author", 1)
+    author.base_style = document.styles["Title"]
+    document.add_paragraph("Ann Lee", style="Author")
     document.add_paragraph("We agree.", style="Quote")
     document.element.body.insert(0, parse_xml(f"<w:p {NAMES}><!-- a comment --></w:p>"))
     document.element.body.insert(0, parse_xml(f"<w:sdt {NAMES}><!-- a comment --></w:sdt>"))
     assert shown(read("docx", bytes_of(document))) == [
         ("heading", "## Budget"),
+        ("paragraph", "Ann Lee"),
         ("quotation", "We agree."),
     ]
