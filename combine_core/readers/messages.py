@@ -80,7 +80,7 @@ def read_mail(data: bytes, name: str) -> Reading:
     if not reader.texts:
         if message.get_content_type() in _ENCRYPTED:
             raise Unreadable("is encrypted. Save its text as .txt.")
-        raise Unreadable("holds no text, only attachments. Send these.")
+        raise reader.refused
     if reader.attachments:
         names = ", ".join(reader.attachments)
         reader.notes.append(f"These attachments are not read: {names}. Add them as sources.")
@@ -91,6 +91,7 @@ class _Mail:
     """Reads a message and those it forwards.
 
     :ivar texts: the number of texts that are not empty
+    :ivar refused: why the mail cannot be read, if it has no texts
     """
 
     def __init__(self) -> None:
@@ -98,6 +99,7 @@ class _Mail:
         self.notes: list[str] = []
         self.attachments: list[str] = []
         self.texts = 0
+        self.refused = Unreadable("holds no text, only attachments. Send these.")
 
     def read(self, message: EmailMessage, *, forwarded: bool = False) -> None:
         for header in _HEADERS if forwarded else _HEADERS[:-1]:
@@ -140,9 +142,13 @@ class _Mail:
             self.attachments.append(one_line(part.get_filename() or part.get_content_type()))
 
     def _page(self, content: str, sender: str, quoted: bool) -> None:
-        if not content.strip():
+        try:
+            read = read_page(content)
+        except Unreadable as error:
+            if content.strip():
+                self.texts -= 1
+                self.refused = error
             return
-        read = read_page(content)
         for block in read.blocks or ():
             words = read.text[block.body : block.end]
             if block.kind is BlockKind.HEADING and not block.columns and words.startswith("#"):

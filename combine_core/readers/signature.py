@@ -24,7 +24,8 @@ _BEGINNINGS = {
     b"7z\xbc\xaf": "a compressed file",
     b"Rar!\x1a": "a compressed file",
     b"OggS\0": "a recording",
-    b"ID3": "a recording",
+    b"ID3\x03": "a recording",
+    b"ID3\x04": "a recording",
     b"\x1aE\xdf\xa3": "a recording",
 }
 # What the names of files in a ZIP file say.
@@ -55,7 +56,7 @@ def check_signature(suffix: str, data: bytes) -> None:
 
 def _recognise(data: bytes) -> str:
     found = next((what for start, what in _BEGINNINGS.items() if data.startswith(start)), "")
-    if data[4:8] == b"ftyp":
+    if data.startswith(b"\0\0\0") and data[4:8] == b"ftyp":
         return "a recording"
     if found == _ZIP:
         return next((what for name, what in _ARCHIVES.items() if name in data), found)

@@ -69,6 +69,12 @@ def test_the_form_with_words_is_read_once() -> None:
     assert said(read("eml", bytes(message))) == [("paragraph", "Ann", "Plain.")]
 
 
+def test_a_text_counts_beside_a_page_without_words() -> None:
+    message = mail("Yes.")
+    message.add_attachment("<img src=logo.png>", subtype="html", disposition="inline")
+    assert said(read("eml", bytes(message))) == [("paragraph", "Ann", "Yes.")]
+
+
 @pytest.mark.parametrize(
     "announcement",
     [

@@ -19,6 +19,10 @@ def word() -> bytes:
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
+def test_a_text_may_begin_like_another_format() -> None:
+    assert read_file("x.txt", b"ID3 tags and ftyp boxes").text == "ID3 tags and ftyp boxes"
+
+
 @pytest.mark.parametrize(
     ("name", "data", "reason"),
     [
