@@ -464,9 +464,10 @@ def _is_open_question(sentence: Sentence, section: Section) -> bool:
         return False
     if section is Section.QUESTION:
         return True
-    if sentence.block.number or sentence.text[0] == "(" or not words.asks.search(sentence.low):
-        return False  # an instruction that asks the reader, or a fragment
     mail = bool(sentence.block.speaker) and not sentence.spoken
+    instructs = sentence.block.number and not mail
+    if instructs or sentence.text[0] == "(" or not words.asks.search(sentence.low):
+        return False  # an instruction that asks the reader, or a fragment
     if (not mail and words.addresses.search(sentence.low)) or not _SMALL.search(sentence.text):
         return False
     # What follows may answer it.

@@ -84,6 +84,9 @@ To: Marek <marek@example.org>
 Subject: Office
 
 Marek will order the network line. Please send me your wishes for desks until Friday.
+
+1. We have the keys.
+2. Who takes care of the plants?
 """
 CAPTIONS = """WEBVTT
 
@@ -129,6 +132,7 @@ def test_a_mail_has_tasks_of_its_readers():
     assert kinds_of("office.eml", MAIL) == [
         ("action", "Marek will order the network line.", "Marek", None),
         ("action", "Please send me your wishes for desks until Friday.", None, "Friday"),
+        ("question", "Who takes care of the plants?", None, None),
     ]
 
 
