@@ -9,10 +9,10 @@ from typing import Any
 
 # C0 and C1 control characters other than tab and newline.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-# White space and invisible characters (the Unicode property Default_Ignorable_Code_Point).
+# White space, the blank Braille pattern, and the Unicode property Default_Ignorable_Code_Point.
 _INVISIBLE = re.compile(
     r"[\s\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    r"\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    r"\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     r"\U000e0000-\U000e0fff]*"
 )
 
@@ -52,7 +52,8 @@ def clean_name(value: str, field: str = "name") -> str:
     if "\n" in name or "\t" in name or _CONTROL.search(name):
         raise InvalidText(field, "contains a line break or another control character. Remove it.")
     _check_encodable(name, field)
-    if _INVISIBLE.fullmatch(name):
+    # Marks alone have no letter that they could stand on.
+    if all(unicodedata.category(sign).startswith("M") for sign in _INVISIBLE.sub("", name)):
         raise InvalidText(field, "has no visible character. Add one.")
     return name
 

@@ -54,6 +54,21 @@ class _Allowance:
             raise httpcore2.ReadError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
 
 
+def _decode(response: httpx2.Response) -> httpx2.Response:
+    """Return the response with its whole body decoded. A small body can decode to gigabytes."""
+    allowance = _allowance.get()
+    body = bytearray()
+    for piece in response.iter_bytes():
+        allowance.cap(None, httpx2.ReadTimeout)
+        body += piece
+        if len(body) > MAX_ANSWER_BYTES:
+            raise httpx2.ReadError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+    headers = response.headers.copy()
+    for name in ("content-encoding", "content-length", "transfer-encoding"):
+        headers.pop(name, None)
+    return httpx2.Response(response.status_code, headers=headers, content=bytes(body))
+
+
 # The client runs in the calling thread, so its sockets can read the allowance of that call.
 _allowance: ContextVar[_Allowance] = ContextVar("allowance")
 
@@ -97,6 +112,9 @@ class _Transport(httpx2.HTTPTransport):
             keepalive_expiry=5.0,
             network_backend=_Backend(),
         )
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        return _decode(super().handle_request(request))
 
 
 class _Backend(httpcore2.NetworkBackend):

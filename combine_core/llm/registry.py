@@ -102,6 +102,18 @@ class ProviderRegistry:
             )
         return entry.provider, rest or name
 
+    def warn_of_default_model(self) -> None:
+        """Log a warning if no provider takes the default model. The settings warn of a missing key."""
+        entry = self._entries.get(self.default_model.partition("/")[0])
+        if entry is not None and isinstance(entry.provider, Unconfigured):
+            return
+        try:
+            self.resolve(self.default_model)
+        except UnknownModel as error:
+            log.warning(
+                "DEFAULT_MODEL is %s. %s Runs that name no model fail.", self.default_model, error
+            )
+
     def price_of(self, model: str, usage: Usage) -> Decimal | None:
         """Return the price of `usage` in US dollars, or None if it is unknown. Raise UnknownModel."""
         from combine_core.llm.prices import price_of
@@ -178,4 +190,5 @@ def provider_registry(
     for unloaded in broken:
         with suppress(ProviderConflict):
             registry.register(unloaded)
+    registry.warn_of_default_model()
     return registry

@@ -73,7 +73,8 @@ class VendorClient:
         """Parse the body of the response.
 
         Raises:
-            ProviderError: `bad_answer`, if the body does not match the model `shape`.
+            ProviderError: `bad_request`, if the body is a web page, because asking again would not help.
+                `bad_answer`, if the body does not match the model `shape` for another reason.
         """
         try:
             return shape.model_validate_json(response.content)
@@ -83,6 +84,13 @@ class VendorClient:
         message = vendor_message(self._vendor, response, request)
         hint = f" Check {self._vendor.url_variable}." if self._vendor.url_variable else ""
         problem = f"the answer ({kind}{message}) does not match the API.{hint}"
+        if kind == "text/html":
+            raise ProviderError(
+                "bad_request",
+                f"{self._vendor.title}: {problem}",
+                http_status=response.status_code,
+                provider_request_id=request_id(self._vendor, response),
+            )
         raise self.unusable(response, None, problem)
 
     def completion(

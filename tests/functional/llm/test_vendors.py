@@ -1,6 +1,7 @@
 """Tests the providers anthropic and openai with a server that speaks the wire formats of the vendors."""
 
 import gc
+import gzip
 import json
 import logging
 import threading
@@ -15,6 +16,7 @@ from combine_core.llm import (
     ProviderError,
     ProviderRegistry,
     Usage,
+    http_client,
     provider_registry,
 )
 from combine_core.llm.anthropic_messages import AnthropicProvider
@@ -242,7 +244,6 @@ def test_key_and_prompt_in_an_error_are_masked(provider, vendor):
 @pytest.mark.parametrize(
     "reply",
     [
-        vendors.html(),
         vendors.body(b"{}"),
         vendors.body(b"[]"),
         vendors.body(b"not json"),
@@ -261,6 +262,40 @@ def test_a_malformed_reply_is_an_error(provider, vendor, reply):
     error = failure(provider, vendor, reply)
 
     assert (error.code, error.http_status, error.retryable) == ("bad_answer", 200, False)
+
+
+def test_a_web_page_is_no_answer_that_a_model_could_repair(provider, vendor):
+    error = failure(provider, vendor, vendors.html())
+
+    assert (error.code, error.http_status, error.retryable) == ("bad_request", 200, False)
+    assert "(text/html" in error.message
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_small_body_that_decodes_to_a_huge_one_is_not_decoded_to_its_end(
+    provider, vendor, monkeypatch, status
+):
+    monkeypatch.setattr(http_client, "MAX_ANSWER_BYTES", 100_000)
+    bomb = gzip.compress(b" " * 10_000_000)
+
+    def reply(exchange):
+        exchange.reply(status, bomb, content_encoding="gzip")
+
+    error = failure(provider, vendor, reply)
+
+    assert (error.code, error.lost) == ("server_error", True)
+
+
+def test_a_compressed_answer_is_read(vendor):
+    provider = OpenAIProvider(KEY, vendor.openai_url)
+    chat = {"choices": [{"message": {"content": "{}"}}]}
+
+    def reply(exchange):
+        exchange.reply(200, gzip.compress(json.dumps(chat).encode()), content_encoding="gzip")
+
+    vendor.script(reply)
+
+    assert provider.complete(ask()).text == "{}"
 
 
 @pytest.mark.parametrize(

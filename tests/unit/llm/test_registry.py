@@ -54,6 +54,23 @@ def plugin_of(*providers, **options):
 BOTH = Settings(anthropic_api_key=SecretStr("sk-ant-x"), openai_api_key=SecretStr("sk-x"))
 
 
+@pytest.mark.parametrize("model", ["gpt", "anthropic", "opnai/gpt-5", "extract/x"])
+def test_a_default_model_that_no_provider_takes_is_logged_at_the_start(caplog, model):
+    provider_registry(dataclasses.replace(BOTH, default_model=model))
+
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"DEFAULT_MODEL is {model}. ")
+
+
+@pytest.mark.parametrize("model", ["extract", "openai/gpt-5", "echo"])
+def test_a_default_model_that_a_provider_takes_is_not_logged(caplog, model):
+    provider_registry(
+        dataclasses.replace(BOTH, default_model=model), [plugin_of(Echo(), takes_model=False)]
+    )
+
+    assert not caplog.records
+
+
 @pytest.mark.parametrize(
     ("model", "name", "rest"),
     [
