@@ -655,6 +655,38 @@ def person_turned(case: Case) -> bool:
     )
 
 
+def speaker_for_another(case: Case) -> bool:
+    """Check for the speaker as the subject of another's verb: "Ann thinks" for "I asked Ben, who thinks"."""
+    language = case.language
+    for clause in case.clauses:
+        said = clause.facts.words
+        if len(said) < _PAIRS or said[0].stem not in case.ground.speakers:
+            continue
+        for place in case.ground.clauses if said[1].content else ():
+            stems = [word.stem for word in place.facts.words]
+            if said[1].stem not in stems or place.facts.says(language.first_person):
+                continue
+            before = place.facts.words[: stems.index(said[1].stem)]
+            if any(word.text.lower() in language.pronouns for word in before):
+                return True
+    return False
+
+
+def another_weekday(case: Case) -> bool:
+    """Check for the day of another verb: "closed on Monday" for "opened on Monday and closed on Friday"."""
+    days = case.language.stems(case.language.weekdays)
+    with_days = [clause for clause in case.ground.clauses if clause.content & days]
+    for clause in case.clauses if len(with_days) > 1 else ():
+        said = clause.content & days
+        verbs = {word.stem for word in clause.facts.words if word.content and clause.is_verb(word)}
+        places = [one for one in with_days if one.content & said]
+        others = [one for one in with_days if not one.content & said]
+        there = [any(verbs & one.content for one in group) for group in (places, others)]
+        if places and there == [False, True]:
+            return True
+    return False
+
+
 def another_topic(case: Case) -> bool:
     """Check for a thing of another clause: "Uptime is 4%" for "uptime is logged, and waste is 4%"."""
     for _, of_one in groupby(case.ground.clauses, key=lambda clause: clause.sentence):

@@ -65,7 +65,16 @@ def swaps_roles(clause: Terms, sentence: Terms, names: Collection[str], language
         is_plain = not any(now(term) for term in around if term.stem != verb.stem)
         return is_plain or exchange(one, other)
 
-    if any(exchange(one, other) for one, other in combinations(known, 2)):
+    def turns_subject() -> bool:
+        """Check for "Ash bought it from Elm" in place of "Elm bought it from Ash"."""
+        first = known[0] if known and known[0] is clause[0] else None
+        other = next((term for term in known if term.stem == sentence[0].stem), None)
+        if first is None or other is None or first is other:
+            return False
+        here, before = directed & set(other.before), directed & set(sentence_at(first).before)
+        return bool(here) and here == before
+
+    if turns_subject() or any(exchange(one, other) for one, other in combinations(known, 2)):
         return True
     return bool(articles) and any(
         cross(before, at, behind)

@@ -28,12 +28,14 @@ from combine_core.evidence.particulars import (
     another_term,
     another_time,
     another_topic,
+    another_weekday,
     half_of_a_range,
     mispaired,
     old_value,
     person_turned,
     recipient_acts,
     replaced,
+    speaker_for_another,
     swapped_figures,
 )
 from combine_core.evidence.passage import Passage
@@ -661,6 +663,8 @@ _RULES: list[tuple[str, Rule]] = [
     ("name", another_name),
     ("name", another_speaker),
     ("name", another_topic),
+    ("name", speaker_for_another),
+    ("date", another_weekday),
     ("roles", another_agent),
     ("roles", recipient_acts),
     ("roles", person_turned),
