@@ -67,13 +67,13 @@ def time():
 
 @pytest.fixture
 def serve(tmp_path):
-    """Serve an application in a process of its own, and wait until it is ready."""
+    """Serve an application in a process of its own, and wait until this probe succeeds."""
     started = []
 
-    def serve(**keys):
+    def serve(probe="/health/ready", **keys):
         server = Served(tmp_path, **keys)
         started.append(server)
-        server.wait_for("/health/ready", 200)
+        server.wait_for(probe, 200)
         return server
 
     yield serve

@@ -156,7 +156,7 @@ def test_a_stuck_request_delays_the_exit_until_stop_timeout(serve):
 
 @pytest.mark.slow
 def test_a_hung_check_does_not_delay_the_exit(serve):
-    server = serve(app="hang = yes", server="drain_seconds = 1\n")
+    server = serve("/health", app="hang = yes", server="drain_seconds = 1\n")
     until(lambda: server.ask("/health/ready").json["status"] == "unavailable")
     assert server.end() == 0
 
