@@ -10,7 +10,7 @@ from typing import Any
 from combine_core.language import Language, lowered
 from combine_core.llm.extract.criteria import Criterion
 from combine_core.llm.extract.items import FIT, Item
-from combine_core.llm.extract.kinds import Kind, Section
+from combine_core.llm.extract.sentence import Kind, Section
 from combine_core.llm.extract.vocabulary import vocabulary_of
 
 # This many of the most frequent stems are the themes of the sources.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from combine_core.llm.extract.kinds import Kind
+from combine_core.llm.extract.sentence import Kind
 from combine_core.llm.extract.vocabulary import names
 
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")

@@ -9,15 +9,8 @@ from typing import Any
 from combine_core.language import Language, language_of
 from combine_core.llm.completion import Material
 from combine_core.llm.extract.criteria import criterion_of_name
-from combine_core.llm.extract.kinds import (
-    Kind,
-    Section,
-    Sentence,
-    kind_of,
-    matter_of,
-    read_sentence,
-    section_of,
-)
+from combine_core.llm.extract.kinds import kind_of, read_sentence
+from combine_core.llm.extract.sentence import Kind, Section, Sentence, matter_of, section_of
 from combine_core.llm.extract.source import TITLES, Said, SourceReader, weight_of
 from combine_core.readers import Block, BlockKind
 

@@ -15,30 +15,16 @@ from combine_core.language import (
     silenced_at,
 )
 from combine_core.llm.completion import Material
-from combine_core.llm.extract.kinds import (
-    NUMBERED_TITLE,
-    Kind,
-    Reading,
-    Section,
-    Sentence,
-    completes,
-    goes_on,
+from combine_core.llm.extract.decisions import (
     is_bare,
-    is_clear,
-    is_labelled_decision,
-    kind_of,
-    matter_of,
     moves,
-    names_group,
     needs_more,
     needs_title,
-    read_sentence,
     records_more,
     seconds,
-    section_of,
     settles,
-    stands_alone,
 )
+from combine_core.llm.extract.kinds import is_clear, is_labelled_decision, kind_of, read_sentence
 from combine_core.llm.extract.rows import (
     Task,
     TaskColumns,
@@ -47,6 +33,19 @@ from combine_core.llm.extract.rows import (
     task_of_row,
     text_of_row,
 )
+from combine_core.llm.extract.sentence import (
+    NUMBERED_TITLE,
+    Kind,
+    Reading,
+    Section,
+    Sentence,
+    completes,
+    goes_on,
+    matter_of,
+    section_of,
+    stands_alone,
+)
+from combine_core.llm.extract.tasks import names_group
 from combine_core.llm.extract.titles import Span, Titles, is_part, list_below
 from combine_core.llm.extract.vocabulary import vocabulary_of
 from combine_core.readers import SILENT, Block, BlockKind, read_blocks

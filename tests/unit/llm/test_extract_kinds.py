@@ -6,14 +6,8 @@ from hypothesis import strategies as st
 
 from combine_core.language import OTHER, language_named, lowered, plain_text
 from combine_core.llm.extract import kinds
-from combine_core.llm.extract.kinds import (
-    Kind,
-    Section,
-    Sentence,
-    read_sentence,
-    section_of,
-    stands_alone,
-)
+from combine_core.llm.extract.kinds import read_sentence
+from combine_core.llm.extract.sentence import Kind, Section, Sentence, section_of, stands_alone
 from combine_core.llm.extract.vocabulary import vocabulary_of
 from combine_core.readers import Block, BlockKind
 
