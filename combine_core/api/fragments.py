@@ -9,6 +9,7 @@ authenticate for all operations without a ``security`` of their own.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,9 @@ def merge(document: Mapping[str, Any], fragments: Iterable[Fragment]) -> dict[st
 
     :raises ConfigurationError: two of them define the same key, or the result is not a valid document
     """
-    merged: dict[str, Any] = copy.deepcopy(dict(document))
+    # Unlike a deep copy, this shares no texts with the parsed document. Those would keep the memory around
+    # them from being reused after the parser has freed it.
+    merged: dict[str, Any] = json.loads(json.dumps(document))
     # The name of the fragment that defines each key of a section.
     owners: dict[tuple[str, str], str] = {}
     names = []
