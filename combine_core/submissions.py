@@ -1,7 +1,7 @@
-"""Creates projects, sources, runs and comments once if a double click or a reload submits a form twice.
+"""Creates projects, invitations, sources, runs and comments once if a form is submitted twice.
 
-If the same user has created an equal object within ``WINDOW``, the second form gets that object. Only one
-form of a user is handled at a time, also across processes.
+That is a double click or a reload. If the same user has created an equal object within ``WINDOW``, the second
+form gets that object. Only one form of a user is handled at a time, also across processes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from combine_core.comments import Comment, add_comment, clean_comment
 from combine_core.lines import LineVersion, find_line
 from combine_core.llm import ProviderRegistry
 from combine_core.projects import Project, create_project, find_owned_project
+from combine_core.projects.invitations import create_invitation, renew_invitation
 from combine_core.runs import ModelLimits, Run, RunSource, RunState, start_run
 from combine_core.sources import (
     Source,
@@ -30,11 +31,13 @@ from combine_core.sources import (
     measure_text,
 )
 from combine_core.text import InvalidText, clean_name
-from combine_core.users import UserAction
+from combine_core.users import Role, UserAction
 
 WINDOW = timedelta(seconds=30)
 # A run that has ended is repeated on purpose, unless it ended before the second click arrived.
 ENDED_RUN_WINDOW = timedelta(seconds=5)
+# A later link is for another person. Before that, nobody can have copied the first one.
+INVITATION_WINDOW = timedelta(seconds=2)
 
 
 def create_project_once(session: Session, name: str, user_id: uuid.UUID) -> Project:
@@ -42,6 +45,27 @@ def create_project_once(session: Session, name: str, user_id: uuid.UUID) -> Proj
     _take_turns(session, user_id)
     just_created = find_owned_project(session, name, user_id, within=WINDOW)
     return just_created or create_project(session, name, user_id)
+
+
+def create_invitation_once(
+    session: Session,
+    project_id: uuid.UUID,
+    user_id: uuid.UUID,
+    role: Role,
+    *,
+    days: int,
+    notify: Callable[[UserAction], object],
+) -> str:
+    """Create an invitation link, unless the user has just created an equal one, and return its token.
+
+    :raises TooManyInvitations: as :func:`combine_core.projects.invitations.create_invitation`
+    """
+    _take_turns(session, user_id)
+    window = INVITATION_WINDOW
+    token = renew_invitation(session, project_id, user_id, role, days=days, within=window)
+    if token is None:
+        token, _ = create_invitation(session, project_id, user_id, role, days=days, notify=notify)
+    return token
 
 
 def add_source_once(

@@ -27,7 +27,6 @@ from combine_core.projects.invitations import (
     TooManyInvitations,
     UnknownInvitation,
     accept_invitation,
-    create_invitation,
     find_invitation,
     list_invitations,
     revoke_invitation,
@@ -35,6 +34,7 @@ from combine_core.projects.invitations import (
 from combine_core.projects.model import InvitationState
 from combine_core.settings import settings_of
 from combine_core.settings.core import CoreSettings
+from combine_core.submissions import create_invitation_once
 from combine_core.users import Membership, Permission, Role
 from combine_core.web import SecretPresented
 from combine_core.web.cookies import Cookie, cookies_are_secure
@@ -83,7 +83,7 @@ def create(context: ProjectContext, request: Request) -> dict[str, Any] | HTTPSe
     if days is None:
         raise HTTPBadRequest("This number of days is unknown. Reload the page, and choose again.")
     try:
-        token, _ = create_invitation(
+        token = create_invitation_once(
             request.dbsession,
             context.project.id,
             context.identity.user_id,

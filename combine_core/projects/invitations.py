@@ -97,6 +97,38 @@ def create_invitation(
     return token, read_invitation(session, project_id, invitation.id)
 
 
+def renew_invitation(
+    session: Session,
+    project_id: uuid.UUID,
+    maker_id: uuid.UUID,
+    role: Role,
+    *,
+    days: int,
+    within: timedelta,
+) -> str | None:
+    """Give the equal open link that the user created ``within`` this time a new token, and return the token.
+
+    Only the hash of a token is stored, so the first one cannot be shown again. It stops working.
+    """
+    token = secrets.token_urlsafe(32)
+    renewed = session.scalar(
+        update(ProjectInvitation)
+        .where(
+            ProjectInvitation.project_id == project_id,
+            ProjectInvitation.created_by == maker_id,
+            ProjectInvitation.role == role,
+            ProjectInvitation.created_at > func.now() - within,
+            ProjectInvitation.expires_at == ProjectInvitation.created_at + timedelta(days=days),
+            ProjectInvitation.used_at.is_(None),
+            ProjectInvitation.revoked_at.is_(None),
+        )
+        .values(token_sha256=_sha256(token))
+        .returning(ProjectInvitation.id)
+        .execution_options(synchronize_session=False)
+    )
+    return token if renewed is not None else None
+
+
 def _action(action: str, project_id: uuid.UUID, invitation_id: uuid.UUID, role: str) -> UserAction:
     return UserAction(action, f"invitation:{invitation_id}", {"project": project_id, "role": role})
 

@@ -3,6 +3,7 @@
 import pytest
 
 from combine_auth.limits import RULES
+from combine_core import submissions
 from combine_core.users import Role
 
 
@@ -36,6 +37,21 @@ def test_an_owner_creates_a_link_and_sees_it_once(ada, slug, form_of):
     again = ada.get(page.request.url)
     assert token not in again
     assert rows(again) == ["Reviewer: open"]
+
+
+def test_a_double_click_creates_one_link_and_shows_it(ada, bob, slug, form_of, monkeypatch):
+    monkeypatch.setattr(submissions, "INVITATION_WINDOW", submissions.WINDOW)
+    form = form_of(ada.get(f"/projects/{slug}/invitations"), "invite")
+    form.submit(status=303)
+    page = form.submit(status=303).follow()
+    assert rows(page) == ["Viewer: open"]
+    link = page.html.select_one("#new-link")["value"].removeprefix("http://localhost:8000")
+    bob.get(link).follow().forms[1].submit(status=303).follow(status=200)
+    # The link of another role, or after one that was used, is a new one.
+    form.submit(status=303)
+    form["role"] = "writer"
+    page = form.submit(status=303).follow()
+    assert rows(page) == ["Writer: open", "Viewer: open", "Viewer: used"]
 
 
 def test_a_user_opens_the_link_and_accepts(ada, bob, slug, form_of):
