@@ -52,7 +52,7 @@ _STITCHABLE = 3
 # This number of breaks for each pair of neighbouring words shows joined fragments.
 _BREAKS = 0.14
 # The most characters of a statement. The time to compare them grows with their square.
-_LONGEST = 5000
+_LONGEST = 2000
 # A paraphrase has a larger share of own words than this, or no more other breaks than this.
 _OWN = 0.34
 _MOVED = 0.5

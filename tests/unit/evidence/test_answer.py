@@ -66,6 +66,19 @@ def test_a_quote_that_stands_gets_the_letters_and_lines_of_the_source() -> None:
     assert statement["reasons"] == []
 
 
+@pytest.mark.parametrize("change", ["", "and", "of pumps"])
+def test_a_long_statement_is_supported_only_word_for_word(change: str) -> None:
+    sentence = f"The pilot costs 900 euros {'for pumps and pipes ' * 110}in May."
+    quote = {**ANNA, "line_from": 1, "line_to": 1, "quote": sentence}
+    text = f"{sentence[:-1]} {change}." if change else sentence
+    answer = {"facts": [{"text": text, "evidence": [quote]}]}
+    assert len(text) > 2000
+
+    support = judge_answer(answer, {"S1": SourceText(sentence)})
+    assert support.as_json()["unsupported"] == bool(change)
+    assert answer["facts"][0]["reasons"] == (["not_covered"] if change else [])
+
+
 def test_a_quote_that_does_not_stand_is_no_evidence() -> None:
     (statement,) = judged({"text": "It rains.", "evidence": [{**ANNA, "quote": "It rains."}]})
     assert statement["evidence"] == []
