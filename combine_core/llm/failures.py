@@ -15,6 +15,7 @@ from typing import Any
 import httpx2
 
 from combine_core.llm.completion import CompletionRequest, ErrorCode, ProviderError
+from combine_core.llm.http_client import MAX_ANSWER_BYTES, AnswerTooLargeError
 from combine_core.llm.vendor import Vendor
 from combine_core.text import shorten
 
@@ -45,6 +46,12 @@ def connection_failed(vendor: Vendor, host: str, cause: BaseException | None) ->
             "charged. Raise the timeout or use shorter sources."
         )
         return ProviderError("timeout", message, lost=True)
+    if isinstance(cause, AnswerTooLargeError):
+        message = (
+            f"{vendor.title}: the answer is larger than {MAX_ANSWER_BYTES >> 20} MiB. It may have been "
+            f"charged. Check {vendor.url_variable or 'the model'}."
+        )
+        return ProviderError("bad_request", message)
     if isinstance(cause, httpx2.NetworkError | httpx2.RemoteProtocolError | httpx2.DecodingError):
         message = (
             f"{vendor.title}: the connection broke before the answer was complete. The request "

@@ -25,13 +25,21 @@ for _name in ("httpx2", "httpcore2"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 CONNECT_TIMEOUT = 10.0
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
+# Hundreds of times the longest answer that a step asks for.
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
 
 _HEADERS = frozenset(
     """
     host connection accept accept-encoding content-type content-length user-agent anthropic-version
     """.split()  # noqa: SIM905
 )
+
+
+class AnswerTooLargeError(httpx2.ReadError):
+    """The answer has more than `MAX_ANSWER_BYTES`, sent or decoded."""
+
+    def __init__(self) -> None:
+        super().__init__(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
 
 
 class _Allowance:
@@ -51,7 +59,7 @@ class _Allowance:
     def take(self, count: int) -> None:
         self._bytes -= count
         if self._bytes < 0:
-            raise httpcore2.ReadError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+            raise AnswerTooLargeError
 
 
 def _decode(response: httpx2.Response) -> httpx2.Response:
@@ -62,7 +70,7 @@ def _decode(response: httpx2.Response) -> httpx2.Response:
         allowance.cap(None, httpx2.ReadTimeout)
         body += piece
         if len(body) > MAX_ANSWER_BYTES:
-            raise httpx2.ReadError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+            raise AnswerTooLargeError
     headers = response.headers.copy()
     for name in ("content-encoding", "content-length", "transfer-encoding"):
         headers.pop(name, None)

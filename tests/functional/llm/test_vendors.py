@@ -272,18 +272,21 @@ def test_a_web_page_is_no_answer_that_a_model_could_repair(provider, vendor):
 
 
 @pytest.mark.parametrize("status", [200, 500])
-def test_a_small_body_that_decodes_to_a_huge_one_is_not_decoded_to_its_end(
-    provider, vendor, monkeypatch, status
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_a_huge_answer_is_not_read_to_its_end_and_not_asked_for_again(
+    provider, vendor, monkeypatch, status, encoding
 ):
     monkeypatch.setattr(http_client, "MAX_ANSWER_BYTES", 100_000)
-    bomb = gzip.compress(b" " * 10_000_000)
+    body = b" " * 10_000_000 if encoding == "gzip" else b" " * 200_000
+    sent = gzip.compress(body) if encoding == "gzip" else body
 
     def reply(exchange):
-        exchange.reply(status, bomb, content_encoding="gzip")
+        exchange.reply(status, sent, content_encoding=encoding)
 
     error = failure(provider, vendor, reply)
 
-    assert (error.code, error.lost) == ("server_error", True)
+    assert (error.code, error.lost, error.retryable) == ("bad_request", False, False)
+    assert "larger than" in error.message
 
 
 def test_a_compressed_answer_is_read(vendor):
