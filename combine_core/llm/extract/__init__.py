@@ -7,9 +7,9 @@ The schema decides where they go: a list named "decisions" gets decisions, "open
 A list for which there is no safe sentence stays empty.
 
 ``vocabulary`` has the words. ``sentence`` says whether a sentence stands alone, and ``kinds`` what it
-is, with ``decisions`` and ``tasks``. ``titles`` finds what completes a sentence, and ``rows`` reads
-tables. ``source`` reads the sentences of a source, ``items`` collects them, ``choice`` picks those for a
-list, and ``answer`` fills the schema.
+is, with ``decisions`` and ``tasks``. ``titles`` finds what completes a sentence, ``rows`` reads tables,
+and ``weight`` says how much a sentence is worth. ``source`` reads the sentences of a source, ``items``
+collects them, ``choice`` picks those for a list, and ``answer`` fills the schema.
 """
 
 import importlib

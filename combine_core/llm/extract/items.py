@@ -11,7 +11,8 @@ from combine_core.llm.completion import Material
 from combine_core.llm.extract.criteria import criterion_of_name
 from combine_core.llm.extract.kinds import kind_of, read_sentence
 from combine_core.llm.extract.sentence import Kind, Section, Sentence, matter_of, section_of
-from combine_core.llm.extract.source import TITLES, Said, SourceReader, weight_of
+from combine_core.llm.extract.source import TITLES, Said, SourceReader
+from combine_core.llm.extract.weight import weight_of
 from combine_core.readers import Block, BlockKind
 
 # A larger source loses its least important sentences, which limits memory and time.

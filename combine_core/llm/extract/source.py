@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from operator import itemgetter
 
 from combine_core.language import (
     Language,
@@ -34,7 +33,6 @@ from combine_core.llm.extract.rows import (
     text_of_row,
 )
 from combine_core.llm.extract.sentence import (
-    NUMBERED_TITLE,
     Kind,
     Reading,
     Section,
@@ -48,6 +46,7 @@ from combine_core.llm.extract.sentence import (
 from combine_core.llm.extract.tasks import names_group
 from combine_core.llm.extract.titles import Span, Titles, is_part, list_below
 from combine_core.llm.extract.vocabulary import vocabulary_of
+from combine_core.llm.extract.weight import discount_of, weight_of
 from combine_core.readers import SILENT, Block, BlockKind, read_blocks
 
 _WORD = re.compile(r"[^\W\d_]\w+")
@@ -63,12 +62,8 @@ _FORM = 3
 _LONGEST_JOINED = 400
 _THOUGHT = 0.5
 _ELLIPSIS = re.compile(r"(?<!\.)\.\.\.|…|\?{2,}")
-_first_letter = itemgetter(0)
 # To begin with a letter of its own makes a pattern fast.
 _CODE = re.compile(r"(?P<letters>[A-Z](?<!\w[A-Z])[A-Z]{1,7})[- ]?(?P<number>\d{3,6})\b")
-# With fewer words, a line without a full stop is a fragment: "The weekly call".
-_FRAGMENT = 6
-_DIGIT = re.compile(r"\d")
 # "Ann" of "Ann Lee (@ann)", in a list of those present.
 _FIRST_NAME = re.compile(r"\A[\W_]*([A-ZÀ-Þ][\w'’-]+)")
 # Between two paragraphs of a cell, and the words of one without its marks.
@@ -318,7 +313,7 @@ class SourceReader:
 
     def _said_in(self, block: Block, following: Block | None) -> list[Said]:
         text = self._text
-        discount = _discount(text, block, following)
+        discount = discount_of(text, block, following)
         if block.kind is BlockKind.LIST_ITEM and self._section(block) is Section.ACTION:
             entry = plain_text(text[block.body : block.end]).rstrip(":")
             nested = following is not None and following.headings == (*block.headings, entry)
@@ -554,23 +549,6 @@ def _stripped(text: str, start: int, end: int) -> Span:
     return start + len(words) - len(words.lstrip()), start + len(words.rstrip())
 
 
-def _discount(text: str, block: Block, following: Block | None) -> int:
-    """By how much a block counts less, because it names what stands below it."""
-    words = text[block.body : block.end].strip()
-    if following is None:
-        return 1
-    if block.kind is BlockKind.PARAGRAPH:
-        below = following.kind in (BlockKind.LIST_ITEM, BlockKind.HEADING)
-        title = below and words[-1:] not in ".!?:…" and len(words) < 80
-        return 3 if title or words[:1].islower() else 1
-    if "#" in words and NUMBERED_TITLE.search(words):
-        return 3
-    named = len(following.headings) > len(block.headings) and (
-        following.headings[-1] == plain_text(words).rstrip(":")
-    )
-    return 2 if named else 1
-
-
 def _spans(text: str, block: Block, language: Language) -> Iterator[tuple[int, int]]:
     if block.kind is not BlockKind.TABLE_ROW:
         yield from sentence_spans(text, block.body, block.end, language)
@@ -587,37 +565,3 @@ def _spans(text: str, block: Block, language: Language) -> Iterator[tuple[int, i
         if words is not None:
             yield words.start(), words.end()
         at = end
-
-
-def weight_of(sentence: Sentence) -> float:
-    text, block = sentence.text, sentence.block
-    # "This alert" below "Meaning" is what the text is about.
-    about_itself = sentence.section is Section.SUMMARY and sentence.first and len(text.split()) > 2
-    if not about_itself and not stands_alone(sentence):
-        return 0.0
-    if block.done and sentence.words.imperative.match(sentence.low):
-        return 0.0
-    words = _WORD.findall(text)
-    weight = 1.0 if 6 <= len(words) <= 70 else 0.6 if len(words) >= 3 else 0.0
-    padded = f" {sentence.low} "
-    if not block.speaker and any(map(padded.__contains__, sentence.words.speaks)):
-        weight -= 1.0  # "I" without a speaker
-    if text[-1:] not in ".!…。)":
-        weight -= 0.1 if len(words) >= _FRAGMENT or block.done is not None else 0.3
-    capitals = 0 if text[1:].islower() else sum(map(str.isupper, map(_first_letter, words[1:])))
-    weight += 0.15 * min(capitals + (_DIGIT.search(text) is not None), 3)
-    if sentence.spoken:
-        weight -= 0.6 if block.kind is BlockKind.MESSAGE else 0.9
-        if text.partition(":")[0] in sentence.people:
-            return 0.0  # an answer to somebody
-        if sentence.words.agrees.search(sentence.low):
-            weight += 0.8
-    if block.kind in (BlockKind.TABLE_ROW, BlockKind.QUOTATION):
-        weight -= 0.2 if block.columns else 0.4
-    if sentence.section is Section.SUMMARY:
-        weight += 1.2 if sentence.first else 0.8
-    elif sentence.section is Section.OUTCOME:
-        weight += 0.5
-    if sentence.first:
-        weight += 0.1
-    return max(weight, 0.0)
