@@ -48,7 +48,7 @@ _MONTH = re.compile(
 _SENTENCE_WITHIN = re.compile(r"[^\W\d_]{2}[.!?] \S")
 _SENTENCE_END = re.compile(r"[.!?…:;][\"'”’»)\]*_]*\s*\Z")
 _FIRST_WORD = re.compile(r"`[^`]*`\S*|\S+")
-_LEADING_MARKS = re.compile(r"[ \t>*_]*")
+_LEADING_MARKS = re.compile(r"[\s>*_]*")
 
 _STRUCK = re.compile(
     r"~~.+?~~|<(?P<tag>del|s|strike)\b[^>]*>.*?</(?P=tag)>", re.DOTALL | re.IGNORECASE

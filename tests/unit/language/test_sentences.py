@@ -84,6 +84,12 @@ def test_windows_line_endings_are_accepted() -> None:
     assert texts("One is here.\r\nTwo is\r\nthere.\r\n") == ["One is here.", "Two is there."]
 
 
+@pytest.mark.parametrize("blank", ["\u00a0", "\x0c", "\u3000", "\r"])
+def test_a_line_of_other_white_space_is_accepted(blank: str) -> None:
+    line = "A line that is full of words goes on and on until its end"
+    assert texts(f"{line}\n{blank}\nThe pump is red.\n")[-1].endswith("The pump is red.")
+
+
 def test_a_giant_line_is_one_sentence() -> None:
     assert len(texts("word " * 1000)) == 1
 
@@ -136,6 +142,9 @@ FRAGMENTS = st.sampled_from(
         "z. B. ",
         "…",
         "\u2028",
+        "\u00a0\n",
+        "\x0c\n",
+        "a line that is full of words goes on and on until its end\n",
         "今天天气很好。",
         "é",
     ]
