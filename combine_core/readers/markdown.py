@@ -121,6 +121,7 @@ class _Reader:
         # To look at lines with a colon alone takes a tenth of the time.
         named = (_SPEAKER.match(line) for line in text.split("\n") if ":" in line)
         self._names = Counter(match["name"].casefold() for match in named if match)
+        self._repeats = any(n > 1 for name, n in self._names.items() if name not in labels())
         # "Jan" is a month where "Feb" is a label, too.
         self._lists_months = not self._names.keys().isdisjoint(month_names() & labels())
         self._lone_names = Counter(match["name"] for match in _NAME_ALONE.finditer(text))
@@ -287,6 +288,8 @@ class _Reader:
         if match["before"] or match["behind"]:
             return True
         times = self._names[match["name"].casefold()]
+        if match["bold"] and times == 1 and not self._repeats:
+            return False  # a title of its paragraph, where nobody speaks twice
         if listed and (match["bold"] or match["role"]) and times == 1:
             return False
         return times >= _NICKNAME or all(word[0].isupper() or word in _PARTICLES for word in words)

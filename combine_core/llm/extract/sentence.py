@@ -27,7 +27,8 @@ NUMBERED_TITLE = re.compile(r"\[?#\d+\]?(?:\([^()\s]*\))?\s*\Z")
 UNSPACED = re.compile("[\u0e00-\u0eff\u2e80-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]")
 # "Time to recovery: 5 minutes", "Impact: 38 minutes without sign-in".
 _LABELLED_FIGURE = re.compile(
-    r"(?:\A|; )[^\W\d_][^:;?]{2,40}: (?:about )?[€$£~]?\d[\d.,]*(?: ?[^\W\d_]+| ?[%€$£])?"
+    r"(?:\A|; )[^\W\d_][^:;?]{2,40}: (?:(?:[Aa]bout|[Cc]a\.|[Rr]und|[Ee]twa|[Aa]pprox\.) )?"
+    r"[€$£~]?\d[\d.,]*(?: ?[^\W\d_]+| ?[%€$£])?"
     r"(?=;|\W*\Z|,? (?:\(|without|with|during|for|from|between|of|per|ohne|mit|während|von|pro) ?)"
 )
 _QUESTION_MARK = re.compile(r"\?[\"'”’»)\]*_`\s]*$")
@@ -150,6 +151,13 @@ def stands_alone(sentence: Sentence) -> bool:
         return False
     if rests_on_more(sentence.low, words) or not is_sentence(sentence):
         return False
+    if (
+        not (sentence.first or sentence.spoken)
+        and sentence.low.split(" ", 1)[0] in words.prepositions
+    ):
+        return not sentence.text[
+            0
+        ].islower()  # the rest of a sentence: "at Paris and talk to others"
     return not (sentence.spoken and words.speech.search(sentence.low))
 
 

@@ -27,6 +27,7 @@ _OWNER = re.compile(rf"(?P<owner>{_NAME}(?:(?:,| and| und| &|/) ?{_NAME}){{0,3}}
 _TOPIC = re.compile(r"\w[\w /&-]{2,40}(?::| ?[-–]) +")
 _HANDLE = re.compile(r"(?<![\w.])@[A-Za-z][\w-]*")
 _TITLED = re.compile(rf"{_TITLE} ")
+_REQUEST = re.compile(r"\W*(?:please|bitte)\b")
 _TODO = re.compile(r"\bTODO\b")
 
 
@@ -132,7 +133,7 @@ def owner_of(sentence: Sentence, said: str, low: str, label: re.Match[str] | Non
     handle = _HANDLE.search(said)
     if handle is None:
         speaker = sentence.block.speaker
-        if words.depends.match(low) and words.imperative.match(low):
+        if _REQUEST.match(low):
             return ""  # "Please send me the plan" is for those who are spoken to
         return "" if words.no_owner.fullmatch(lowered(speaker)) else speaker
     before = low[: handle.start()].split()

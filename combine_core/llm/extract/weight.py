@@ -12,6 +12,9 @@ _first_letter = itemgetter(0)
 # With fewer words, a line without a full stop is a fragment: "The weekly call".
 _FRAGMENT = 6
 _DIGIT = re.compile(r"\d")
+_PLANS = re.compile(
+    r"(?:\S+ ){1,4}(?:will|to|should|must|shall|soll|sollen|wird|werden|muss|müssen) "
+)
 
 
 def discount_of(text: str, block: Block, following: Block | None) -> int:
@@ -38,8 +41,8 @@ def weight_of(sentence: Sentence) -> float:
     about_itself = sentence.section is Section.SUMMARY and sentence.first and len(text.split()) > 2
     if not about_itself and not stands_alone(sentence):
         return 0.0
-    if block.done and sentence.words.imperative.match(sentence.low):
-        return 0.0
+    if block.done and (sentence.words.imperative.match(sentence.low) or _PLANS.match(text)):
+        return 0.0  # a task, which is done
     words = _WORD.findall(text)
     weight = 1.0 if 6 <= len(words) <= 70 else 0.6 if len(words) >= 3 else 0.0
     padded = f" {sentence.low} "

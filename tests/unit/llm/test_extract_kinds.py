@@ -87,6 +87,12 @@ NO_QUESTIONS = [
     "If the next file is open, the pump shall skip it.",
 ]
 DECISIONS = [
+    "The decision was taken to hold the next meeting in April.",
+    "A remote review was decided against by the board.",
+    "We have made the decision to use one database.",
+    "There was agreement that the project needs a licence.",
+    "Der Kassenprüfer beantragt die Entlastung des Vorstands: (7/0/0)",
+    "Alle drei Kassenprüfer wurden gewählt.",
     "Proposed changes to PEP 649 accepted.",
     "Postponed the choice of a valve until May.",
     "We agreed to use PostgreSQL.",

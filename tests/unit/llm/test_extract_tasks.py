@@ -128,6 +128,14 @@ def test_german_minutes_have_votes_open_points_and_tasks():
     ]
 
 
+def test_tasks_that_are_done_and_rests_of_sentences_are_left_out():
+    text = "# Actions\n\n- [x] Anna will write the plan.\n- [ ] Tom will order the pump.\n"
+    rest = "We met Mitch? at Paris and are talking to other groups."
+
+    assert [fact["text"] for fact in facts_of(text)] == ["Tom will order the pump."]
+    assert facts_of(rest) == []
+
+
 def test_a_mail_has_tasks_of_its_readers():
     assert kinds_of("office.eml", MAIL) == [
         ("action", "Marek will order the network line.", "Marek", None),
@@ -176,6 +184,12 @@ INTERVIEW = """Interviewer: How long do people wait?
 
 Dr. Okafor: On average people wait 95 minutes. We have 10 minutes left.
 """
+REPORT = """# Treffen vom Montag
+
+**Kassenbericht:** Die Bank hat die Gebühren auf 7,50 € erhöht. Aktueller Kontostand: Ca. 14.300 €.
+
+**Aufkleber:** Hanno bittet den Vorstand um ein Budget von 200 €.
+"""
 CONTRACT = """The Provider deletes all data within 14 days after the end of this agreement.
 It is not yet decided whether refunds are automatic.
 """
@@ -190,6 +204,12 @@ def test_nicknames_behind_a_time_are_speakers():
         ("decision", "we agreed yesterday to freeze the API on Friday", None, None),
         ("action", "I'll write the changelog by Thursday", "tom", "Thursday"),
     ]
+
+
+def test_bold_titles_of_paragraphs_are_no_speakers_where_nobody_speaks_twice():
+    facts = facts_of(REPORT)
+    assert not any("speaker" in fact for fact in facts)
+    assert "Aktueller Kontostand: Ca. 14.300 €." in [fact["text"] for fact in facts]
 
 
 def test_long_durations_of_a_talk_are_figures():
