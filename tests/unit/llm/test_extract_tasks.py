@@ -190,7 +190,8 @@ REPORT = """# Treffen vom Montag
 
 **Aufkleber:** Hanno bittet den Vorstand um ein Budget von 200 €.
 """
-CONTRACT = """The Provider deletes all data within 14 days after the end of this agreement.
+CONTRACT = """This year, the fee is 3,400 EUR a month.
+The Provider deletes all data within 14 days after the end of this agreement.
 It is not yet decided whether refunds are automatic.
 """
 TABLE = """Datum;Kunde;Menge;Betrag;Bemerkung
@@ -220,6 +221,7 @@ def test_long_durations_of_a_talk_are_figures():
 
 def test_this_agreement_is_the_text_itself_and_it_may_stand_for_a_clause():
     assert [fact[:2] for fact in kinds_of("contract.txt", CONTRACT)] == [
+        ("number", "This year, the fee is 3,400 EUR a month."),
         ("number", "The Provider deletes all data within 14 days after the end of this agreement."),
         ("question", "It is not yet decided whether refunds are automatic."),
     ]
