@@ -54,10 +54,11 @@ def pytest_configure(config: pytest.Config) -> None:
     # pytest-alembic 0.13 adds its tests to tests/conftest.py, which fails with pytest 9. The tests
     # of migrations import them from pytest_alembic.tests instead.
     config.option.pytest_alembic_tests_path = "none"
-    # A shell that runs the tests in the background ignores both signals for them and their
-    # processes.
+    # A shell that runs the tests in the background ignores the first two signals for them and their
+    # processes, and nohup the third.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if not hasattr(config, "workerinput"):
         folder = Path(tempfile.mkdtemp(prefix="combine-tests-"))
         # PostgreSQL does not run as root. The account that it runs as must be able to enter the
