@@ -201,6 +201,7 @@ class SourceReader:
         parts = [part for part in parts if _WORD.search(part)]
         if not parts:
             return 0
+        orders = 0
         for entry in entries:
             part = self._whole(entry)
             reading = read_sentence(part)
@@ -209,7 +210,10 @@ class SourceReader:
             order = part.words.imperative.match(part.low) is not None
             if not entry.columns and not order and stands_alone(part):
                 return 0
+            orders += order
         named = plain_text(self._text[lead.body : lead.end].lstrip("#")).rstrip(" :")
+        if orders == len(entries) and len(named.split()) <= _LABEL:
+            return 0  # steps, each of which stands alone
         whole = replace(self._whole(lead), text=f"{named}: {'; '.join(parts)}")
         titled = lead.kind is BlockKind.HEADING
         place = _stripped(self._text, (entries[0] if titled else lead).start, entries[-1].end)

@@ -5,6 +5,7 @@ import pytest
 from combine_core.evidence.answer import judge_answer
 from combine_core.evidence.quotes import SourceText
 from combine_core.lines import find_line
+from combine_core.llm.extract.source import TITLES
 from tests.unit.llm.test_extract_answer import extract, wording
 
 
@@ -35,10 +36,6 @@ def brief_of(text):
         (
             "## The pump stops\n\n**Symptoms:**\n- Low pressure\n- Wet floor\n",
             "The pump stops: Symptoms: Low pressure; Wet floor",
-        ),
-        (
-            "## The pump stops\n\n**Resolution:**\n1. Open the valve\n2. Check the seal\n",
-            "The pump stops: Resolution: Open the valve; Check the seal",
         ),
         (
             "## Pumps\n\nPoll on the blue pump:\n\n| Yes | No |\n|---|---|\n| 8 | 3 |\n",
@@ -79,6 +76,21 @@ def test_a_line_completes_what_stands_below_it(text, joined):
 )
 def test_a_bare_decision_stands_with_its_title(text, decision):
     assert wording(brief_of(text)["decisions"]) == [decision]
+
+
+def test_steps_below_a_line_stand_alone_and_name_their_titles():
+    text = (
+        "## The pump stops\n\n**Resolution:**\n1. Open the valve\n2. Check the seal\n\n"
+        "## The pump leaks\n\n**Resolution:**\n1. Replace the seal\n2. Close the valve\n"
+    )
+    steps = brief_of(text)["next_steps"]
+    assert wording(steps) == [
+        "Open the valve",
+        "Check the seal",
+        "Replace the seal",
+        "Close the valve",
+    ]
+    assert steps[0]["heading"] == f"The pump stops{TITLES}Resolution"
 
 
 def test_a_vote_stands_with_its_matter():
