@@ -28,6 +28,8 @@ _TURN_SECONDS = 90.0
 _SETTLE_SECONDS = 10.0
 
 _WATCH_INTERVAL = 0.25
+# The database is checked twice a second, so readiness reports an outage of this length on any machine.
+_RESTART_DELAY = 1.0
 _LONGEST_RETRY_INTERVAL = 30.0
 
 
@@ -169,6 +171,8 @@ class _Hold:
 
     def _revive(self) -> None:
         logger.warning("PostgreSQL on port %d died and is being restarted.", self._server.port)
+        if self._released.wait(_RESTART_DELAY):
+            return
         with locks.exclusively(self._turn, Deadline(_TURN_SECONDS, self._released)) as deciding:
             self._server = bring_up(
                 self._site,
