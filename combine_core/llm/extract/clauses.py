@@ -5,6 +5,7 @@ Both checks look at the shape of words and know frequent verbs only, so they are
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from combine_core.llm.extract.vocabulary import Vocabulary
 
@@ -29,12 +30,18 @@ _REPORT = 4
 _NEAR, _FAR = 2, 3
 
 
+@lru_cache(maxsize=16)
+def _tokens(text: str) -> tuple[str, ...]:
+    """Return the words and marks of a sentence, which several checks in a row look at."""
+    return tuple(_TOKEN.findall(text))
+
+
 def says_so(text: str, words: Vocabulary, *, speaker: bool = False) -> bool:
     """Check for a main clause: a subject with a verb.
 
     :param speaker: the subject may be missing, because it is known who speaks: "fixed the pump"
     """
-    tokens = _TOKEN.findall(text)
+    tokens = _tokens(text)
     line = text[-1:] not in ".!?…)"
     if _begins_as_order(text, tokens, words) or (
         tokens and not speaker and _begins_with_verb(tokens[0], words)
@@ -51,9 +58,9 @@ def says_so(text: str, words: Vocabulary, *, speaker: bool = False) -> bool:
             low in words.relatives and place and tokens[place - 1] == ","
         ):
             subordinate = True
-        elif (
-            subject or subordinate or words.verb_first or _CONTRACTED.fullmatch(low)
-        ) and _is_finite(tokens, place, words, line=line):
+        elif (subject or subordinate or words.verb_first or _is_contracted(low)) and _is_finite(
+            tokens, place, words, line=line
+        ):
             if not subordinate:
                 return True
             subordinate = False
@@ -66,7 +73,7 @@ def says_so(text: str, words: Vocabulary, *, speaker: bool = False) -> bool:
 
 def reports(text: str, words: Vocabulary) -> bool:
     """Check for an entry of a list that says what its author did: "Released version 2 of the tool"."""
-    tokens = _TOKEN.findall(text)
+    tokens = _tokens(text)
     return (
         len(tokens) >= _REPORT
         and _PAST.fullmatch(tokens[0].lower()) is not None
@@ -82,7 +89,7 @@ def _begins_with_verb(first: str, words: Vocabulary) -> bool:
 
 def is_order(text: str, words: Vocabulary, *, listed: bool = False) -> bool:
     """Check for a whole sentence that tells the reader what to do: "Check the container first." """
-    tokens = _TOKEN.findall(text)
+    tokens = _tokens(text)
     # An entry of a list often ends without a full stop.
     ends = text[-1:] in ".!" or (listed and text[-1:] not in "?:,;")
     if len(tokens) < _WHOLE or not ends or text.startswith("Let"):
@@ -106,7 +113,7 @@ def _is_finite(tokens: Sequence[str], place: int, words: Vocabulary, *, line: bo
     :param line: whether the words end without a full stop, as notes do: "Router prüfen"
     """
     token = low = tokens[place]
-    if _CONTRACTED.fullmatch(token.lower()):
+    if _is_contracted(token):
         return True
     if token[0].isupper():
         return False  # a name or a title
@@ -144,6 +151,11 @@ def _is_finite(tokens: Sequence[str], place: int, words: Vocabulary, *, line: bo
     if stem == token and not (before in words.subjects or _PLURAL.fullmatch(before)):
         return False
     return stem not in words.nouns or behind.lower() in words.no_subjects or behind[:1].isdigit()
+
+
+def _is_contracted(token: str) -> bool:
+    """Check for a subject with its verb: "We're"."""
+    return ("'" in token or "’" in token) and _CONTRACTED.fullmatch(token.lower()) is not None
 
 
 def rests_on_more(low: str, words: Vocabulary) -> bool:
