@@ -13,7 +13,7 @@ import logging
 import ssl
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -66,11 +66,13 @@ def _decode(response: httpx2.Response) -> httpx2.Response:
     """Return the response with its whole body decoded. A small body can decode to gigabytes."""
     allowance = _allowance.get()
     body = bytearray()
-    for piece in response.iter_bytes():
-        allowance.cap(None, httpx2.ReadTimeout)
-        body += piece
-        if len(body) > MAX_ANSWER_BYTES:
-            raise AnswerTooLargeError
+    # The SDK never gets a response that is too large, so nobody else would give its connection back.
+    with closing(response):
+        for piece in response.iter_bytes():
+            allowance.cap(None, httpx2.ReadTimeout)
+            body += piece
+            if len(body) > MAX_ANSWER_BYTES:
+                raise AnswerTooLargeError
     headers = response.headers.copy()
     for name in ("content-encoding", "content-length", "transfer-encoding"):
         headers.pop(name, None)

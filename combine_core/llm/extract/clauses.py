@@ -112,7 +112,7 @@ def _is_finite(tokens: Sequence[str], place: int, words: Vocabulary, *, line: bo
 
     :param line: whether the words end without a full stop, as notes do: "Router prüfen"
     """
-    token = low = tokens[place]
+    token = tokens[place]
     if _is_contracted(token):
         return True
     if token[0].isupper():
@@ -145,8 +145,9 @@ def _is_finite(tokens: Sequence[str], place: int, words: Vocabulary, *, line: bo
         # "We utilise balancers": what stands behind "we" is a verb, known or not.
         return (
             before in words.persons
-            and _CONTENT.fullmatch(low) is not None
-            and (low not in words.function_words and not low.endswith("ly"))
+            and _CONTENT.fullmatch(token) is not None
+            and token not in words.function_words
+            and not token.endswith("ly")
         )
     if stem == token and not (before in words.subjects or _PLURAL.fullmatch(before)):
         return False

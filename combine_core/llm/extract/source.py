@@ -392,7 +392,7 @@ class SourceReader:
             if reading.kind in (Kind.DECISION, Kind.ACTION) and not is_clear(
                 sentence, reading.kind
             ):
-                if not (index and self._names_somebody(reading, block)):
+                if not (index and _names_somebody(reading, block)):
                     continue
                 # "Tom takes care of it": of what, the sentence before says.
                 first = spans[index - 1][0]
@@ -425,21 +425,16 @@ class SourceReader:
             and not sentence.text.istitle()
         )
 
-    def _names_somebody(self, reading: Reading, block: Block) -> bool:
-        return reading.kind is Kind.ACTION and reading.owner not in ("", block.speaker)
-
     def _task(self, block: Block) -> Task | None:
         if not block.columns:
             return None
+        words = vocabulary_of(self._language)
         table = block.headings, block.columns
         if table not in self._tables:
-            words = vocabulary_of(self._language)
             listed = self._section(block) is Section.ACTION
             self._tables[table] = task_columns(block.columns, words, listed=listed)
         columns = self._tables[table]
-        if columns is None:
-            return None
-        return task_of_row(self._text, block, columns, vocabulary_of(self._language))
+        return task_of_row(self._text, block, columns, words) if columns else None
 
     def _join(self, found: list[Said], before: tuple[int, int], end: int) -> None:
         """Add a sentence to the statement before it, unless this has grown long."""
@@ -534,6 +529,11 @@ class SourceReader:
         if kind is Kind.STATEMENT:
             self._asked = question[0], end  # there may be more votes
         return True
+
+
+def _names_somebody(reading: Reading, block: Block) -> bool:
+    """Check for the task of a person who is named and does not speak."""
+    return reading.kind is Kind.ACTION and reading.owner not in ("", block.speaker)
 
 
 def _is_incomplete(sentence: Sentence, reading: Reading) -> bool:
